@@ -1,0 +1,89 @@
+"""Products of matrices, in every shape they come in."""
+
+import numpy as np
+
+from . import FLOATS, INTS, Spec, case, error, given, rand
+
+TOLERANCE = {"float32": (1e-5, 1e-5), "float16": (5e-3, 1e-2), "bfloat16": (2e-2, 6e-2)}
+DTYPES = FLOATS + INTS
+WIDE = [case(rand(1, 7), rand(7, 1)), case(rand(33, 17), rand(17, 40)), case(rand(0, 3), rand(3, 2)), case(rand(2, 0), rand(0, 3))]
+
+
+def product(name, reference, cases, **more):
+    return Spec(name, reference, cases, **{"dtypes": DTYPES, "out": True, "tolerance": TOLERANCE, **more})
+
+
+def with_added(multiply):
+    """beta * x + alpha * (a times b); beta 0 ignores x."""
+    return lambda x, a, b, beta=1, alpha=1: (beta * x if beta else 0) + alpha * multiply(a, b)
+
+
+def einsum(equation, *operands):
+    return np.einsum(equation.replace(" ", ""), *operands)
+
+
+def tensordot(a, b, dims=2):
+    return np.tensordot(a, b, dims)
+
+
+def linear(x, w, b=None):
+    return x @ w.T + (0 if b is None else b)
+
+
+EINSUMS = [
+    case("ij,jk->ik", rand(3, 4), rand(4, 2)),
+    case("ij,jk", rand(3, 4), rand(4, 2)),
+    case("bij,bjk->bik", rand(2, 3, 4), rand(2, 4, 2)),
+    case("ii->i", rand(3, 3)),
+    case("ii", rand(3, 3)),
+    case("ij->ji", rand(3, 4)),
+    case("ij->", rand(3, 4)),
+    case("ij->j", rand(3, 4)),
+    case("i,j->ij", rand(3), rand(4)),
+    case("i,i->", rand(3), rand(3)),
+    case("...ij,...jk->...ik", rand(2, 3, 4), rand(4, 2)),
+    case("bhqd,bhkd->bhqk", rand(2, 2, 3, 4), rand(2, 2, 5, 4)),
+    case("ij,jk,kl->il", rand(2, 3), rand(3, 4), rand(4, 2)),
+    case("bn,anm,bm->ba", rand(2, 3), rand(4, 3, 5), rand(2, 5)),
+    case(" i j , j -> i ", rand(3, 4), rand(4)),
+    case("...i,...i->...", rand(2, 3, 4), rand(3, 4)),
+]
+
+SPECS = [
+    product("matmul", np.matmul,
+            [*WIDE, case(rand(3), rand(3)), case(rand(2, 3), rand(3)), case(rand(3), rand(3, 2)), case(rand(2, 3, 4), rand(4)),
+             case(rand(2, 3, 4), rand(2, 4, 5)), case(rand(2, 1, 3, 4), rand(3, 4, 2)), case(rand(4), rand(2, 4, 3)), case(rand(2, 3, 4), rand(4, 5))],
+            large=case(rand(150, 301), rand(301, 97)), bench=[case(rand(n, n), rand(n, n)) for n in (16, 128, 512)],
+            errors=[error(RuntimeError, r".*3.*4|.*4.*3", rand(2, 3), rand(4, 5)), error(RuntimeError, ".*", rand(), rand(3)),
+                    error(RuntimeError, ".*", given([[1.0]], "float32"), given([[1.0]], "float64"))]),
+    product("mm", np.matmul, [case(rand(3, 4), rand(4, 2)), *WIDE], large=case(rand(150, 301), rand(301, 97)),
+            errors=[error(RuntimeError, r".*4", rand(2, 3), rand(4, 5)), error(RuntimeError, ".*", rand(2, 3, 4), rand(4, 5))]),
+    product("bmm", np.matmul, [case(rand(2, 3, 4), rand(2, 4, 5)), case(rand(0, 3, 4), rand(0, 4, 5)), case(rand(2, 3, 0), rand(2, 0, 5))],
+            large=case(rand(7, 50, 64), rand(7, 64, 30)), errors=[error(RuntimeError, ".*", rand(2, 3, 4), rand(3, 4, 5)), error(RuntimeError, ".*", rand(3, 4), rand(3, 4, 5))]),
+    product("mv", np.matmul, [case(rand(3, 4), rand(4)), case(rand(33, 17), rand(17)), case(rand(3, 0), rand(0))], large=case(rand(1001, 301), rand(301)),
+            errors=[error(RuntimeError, ".*", rand(2, 3), rand(4))]),
+    product("dot", np.dot, [case(rand(5), rand(5)), case(rand(0), rand(0)), case(rand(133), rand(133))], large=case(rand(100_001), rand(100_001)),
+            tolerance={**TOLERANCE, "float32": (1e-5, 2e-5), "bfloat16": (2e-2, 0.2), "float16": (5e-3, 5e-2)},
+            errors=[error(RuntimeError, ".*", rand(3), rand(4)), error(RuntimeError, ".*", rand(3, 1), rand(3))]),
+    product("inner", np.inner, [case(rand(5), rand(5)), case(rand(2, 3), rand(4, 3)), case(rand(), rand(2))]),
+    product("outer", np.outer, [case(rand(3), rand(4)), case(rand(0), rand(4))], errors=[error(RuntimeError, ".*", rand(2, 2), rand(3))]),
+    product("addmm", with_added(np.matmul),
+            [case(rand(3, 2), rand(3, 4), rand(4, 2)), case(rand(2), rand(3, 4), rand(4, 2)), case(rand(3, 1), rand(3, 4), rand(4, 2), beta=2, alpha=3),
+             case(given([[np.nan]]), rand(3, 4), rand(4, 2), beta=0), case(rand(3, 2), rand(3, 0), rand(0, 2)), case(rand(), rand(3, 4), rand(4, 2))],
+            large=case(rand(97), rand(150, 301), rand(301, 97)), errors=[error(RuntimeError, ".*", rand(3, 2), rand(3, 4), rand(5, 2))],
+            bench=[case(rand(64), rand(32, 64), rand(64, 64))]),
+    product("addmv", with_added(np.matmul), [case(rand(3), rand(3, 4), rand(4)), case(rand(3), rand(3, 4), rand(4), beta=2, alpha=3)]),
+    product("addr", with_added(np.outer), [case(rand(3, 4), rand(3), rand(4)), case(rand(4), rand(3), rand(4), beta=2, alpha=3)]),
+    product("baddbmm", with_added(np.matmul),
+            [case(rand(2, 3, 5), rand(2, 3, 4), rand(2, 4, 5)), case(rand(3, 5), rand(2, 3, 4), rand(2, 4, 5), beta=2, alpha=3), case(rand(1), rand(2, 3, 4), rand(2, 4, 5), beta=0)]),
+    product("addbmm", with_added(lambda a, b: np.matmul(a, b).sum(0)), [case(rand(3, 5), rand(2, 3, 4), rand(2, 4, 5)), case(rand(3, 5), rand(2, 3, 4), rand(2, 4, 5), beta=2, alpha=3)],
+            tolerance={"float32": (2e-5, 2e-5), "float16": (1e-2, 3e-2), "bfloat16": (4e-2, 0.25)}),
+    product("einsum", einsum, EINSUMS, out=False, method=False, dtypes=FLOATS, tolerance={"float32": (2e-5, 2e-5), "float16": (1e-2, 3e-2), "bfloat16": (4e-2, 0.3)},
+            errors=[error(RuntimeError, ".*", "ij,jk->ik", rand(3, 4), rand(5, 2)), error(RuntimeError, ".*", "ij->ik", rand(3, 4)), error(RuntimeError, ".*", "ijk->i", rand(3, 4))]),
+    product("tensordot", tensordot, [case(rand(3, 4, 5), rand(4, 5, 2)), case(rand(3, 4), rand(4, 2), 1), case(rand(3, 4, 5), rand(5, 3), dims=([0, 2], [1, 0])), case(rand(2), rand(3), 0)],
+            out=False, method=False, dtypes=FLOATS, tolerance={"float32": (2e-5, 2e-5), "float16": (1e-2, 3e-2), "bfloat16": (4e-2, 0.3)}),
+    product("nn.functional.linear", linear,
+            [case(rand(5, 4), rand(3, 4), rand(3)), case(rand(5, 4), rand(3, 4)), case(rand(4), rand(3, 4), rand(3)), case(rand(2, 5, 4), rand(3, 4), rand(3)), case(rand(0, 4), rand(3, 4), rand(3))],
+            out=False, method=False, dtypes=FLOATS, large=case(rand(150, 301), rand(97, 301), rand(97)), bench=[case(rand(1, 16), rand(16, 16), rand(16)), case(rand(64, 512), rand(512, 512), rand(512))],
+            errors=[error(RuntimeError, ".*4.*5|.*5.*4", rand(2, 4), rand(3, 5), rand(3))]),
+]  # fmt: skip
