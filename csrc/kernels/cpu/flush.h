@@ -1,0 +1,32 @@
+// Denormals are flushed to zero while a Flush lives, on the thread that made it: GEMM, conv, rnn, attention and norms
+// make one at the head of each piece of parallel work, so that denormal data costs no more than any other.
+#pragma once
+#include <stdint.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace tessel::TESSEL_TARGET {
+
+class Flush {
+ public:
+#if defined(__x86_64__)
+  Flush() : saved_(_mm_getcsr()) { _mm_setcsr(static_cast<uint32_t>(saved_) | 0x8040); }  // FTZ and DAZ
+  ~Flush() { _mm_setcsr(static_cast<uint32_t>(saved_)); }
+#elif defined(__aarch64__)
+  Flush() {
+    __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
+    __asm__ volatile("msr fpcr, %0" : : "r"(saved_ | uint64_t{1} << 24));  // FZ
+  }
+  ~Flush() { __asm__ volatile("msr fpcr, %0" : : "r"(saved_)); }
+#else
+  Flush() : saved_(0) {}
+#endif
+  Flush(const Flush&) = delete;
+  Flush& operator=(const Flush&) = delete;
+
+ private:
+  uint64_t saved_;
+};
+
+}  // namespace tessel::TESSEL_TARGET

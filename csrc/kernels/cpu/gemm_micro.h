@@ -1,0 +1,165 @@
+// The microkernel: a tile of C, MR rows by NV vectors, held in registers over the whole depth of a packed strip of A and
+// a packed panel of B; and the merge of a finished tile into memory. Used by GEMM and conv.
+#pragma once
+#include "kernels/cpu/gemm_simd.h"
+#include "kernels/kernels.h"
+
+namespace tessel::TESSEL_TARGET {
+
+// The register budget. Per step of k the tile costs NV loads of B, MR broadcasts of A and MR * NV fused multiply-adds.
+//   avx512: 14 x 2 accumulators + 2 of B + 1 broadcast = 31 of 32 registers
+//   avx2:    6 x 2 accumulators + 2 of B + 1 broadcast = 15 of 16
+//   scalar:  4 x 2 accumulators + 2 of B + 1 broadcast + 2 products = 13 of 16 (32 on Arm)
+#if defined(__AVX512F__)
+constexpr int kTileRows = 14;
+#elif defined(__AVX2__)
+constexpr int kTileRows = 6;
+#else
+constexpr int kTileRows = 4;
+#endif
+constexpr int kTileVectors = 2;
+template <class S> constexpr int kTileCols = kTileVectors * Simd<S>::width;
+
+// The depth of a block: it cuts the sum over k, so it is a constant and not the cache's affair. A panel of B is
+// kDepth x kTileCols: 32 KB in avx512 and 16 KB in avx2 for either type.
+template <class S> constexpr int64_t kDepth = 1024 / sizeof(S);
+
+// c[MR, NV vectors] = a strip @ b panel, or += when `add`. a: [k, MR], b: [k, NV vectors], whole vectors of c.
+template <class S, int MR, int NV>
+void tile(int64_t k, const S* a, const S* b, S* c, int64_t c_row, bool add) {
+  using D = Simd<S>;
+  constexpr int W = D::width;
+  typename D::V sum[MR][NV];
+  for (int i = 0; i < MR; ++i) {
+    __builtin_prefetch(c + i * c_row, 1);
+    for (int v = 0; v < NV; ++v) sum[i][v] = D::zero();
+  }
+  for (int64_t p = 0; p < k; ++p, a += MR, b += NV * W) {
+    typename D::V row[NV];
+    for (int v = 0; v < NV; ++v) row[v] = D::load(b + v * W);
+    for (int i = 0; i < MR; ++i) {
+      const typename D::V x = D::set(a[i]);
+      for (int v = 0; v < NV; ++v) sum[i][v] = D::fma(x, row[v], sum[i][v]);
+    }
+  }
+  if (add) {
+    for (int i = 0; i < MR; ++i)
+      for (int v = 0; v < NV; ++v) D::store(c + i * c_row + v * W, D::load(c + i * c_row + v * W) + sum[i][v]);
+  } else {
+    for (int i = 0; i < MR; ++i)
+      for (int v = 0; v < NV; ++v) D::store(c + i * c_row + v * W, sum[i][v]);
+  }
+}
+
+template <class S> using Tile = void (*)(int64_t k, const S* a, const S* b, S* c, int64_t c_row, bool add);
+
+template <class S, int NV, int MR = kTileRows> Tile<S> tile_of(int rows) {
+  if constexpr (MR == 1) return tile<S, 1, NV>;
+  else return rows == MR ? tile<S, MR, NV> : tile_of<S, NV, MR - 1>(rows);
+}
+
+// Rows are shared out evenly: 16 rows are two strips of 8, not 14 + 2.
+inline int strip_rows(int64_t m) {
+  const int64_t strips = (m + kTileRows - 1) / kTileRows;
+  return strips ? int((m + strips - 1) / strips) : 1;
+}
+
+// What becomes of the sums of a product: where they go, and what is done to them when they are complete.
+template <class T> struct Epilogue {
+  using S = Compute<T>;
+  S alpha, beta;              // beta == 0: the old value is not read
+  const T* bias_row;          // bias_row[i * bias_row_stride], or null
+  int64_t bias_row_stride;
+  const T* bias_col;          // bias_col[j * bias_col_stride], or null
+  int64_t bias_col_stride;
+  Activation activation;
+
+  bool plain() const { return alpha == S(1) && beta == S(0) && !bias_row && !bias_col && activation == Activation::none; }
+};
+
+// A part of k: is it the first, so that nothing has been summed yet; is it the last, so that the result is complete?
+struct Part { bool first, last; };
+
+void activate(Activation activation, float* x, int64_t n);    // in place, n contiguous values
+void activate(Activation activation, double* x, int64_t n);
+
+// Merges a tile of sums [rows, cols] (leading dimension `lead`) into c, whose partial sums live in `sums` (c itself when
+// T is the compute type). i and j are the tile's place in the result, for the biases.
+template <class T>
+void merge(Compute<T>* from, int64_t lead, int rows, int cols, T* c, int64_t c_row, int64_t c_col, Compute<T>* sums,
+           int64_t sums_row, int64_t sums_col, int64_t i, int64_t j, const Epilogue<T>& e, Part part) {
+  using S = Compute<T>;
+  using D = Simd<S>;
+  constexpr int W = D::width;
+  for (int r = 0; r < rows; ++r) {
+    S* x = from + r * lead;
+    if (c_col == 1 && sums_col == 1) {
+      for (int q = 0; q < cols; q += W) {
+        const int n = cols - q < W ? cols - q : W;
+        typename D::V v = D::load(x + q);
+        if (e.alpha != S(1)) v = v * D::set(e.alpha);
+        if (!part.first) v = D::load(sums + r * sums_row + q, n) + v;
+        else if (e.beta != S(0)) v = D::set(e.beta) * D::load(c + r * c_row + q, n) + v;
+        if (!part.last) {
+          D::store(sums + r * sums_row + q, v, n);
+          continue;
+        }
+        if (e.bias_row) v = v + D::set(S(widen(e.bias_row[(i + r) * e.bias_row_stride])));
+        if (e.bias_col) {
+          if (e.bias_col_stride == 1) {
+            v = v + D::load(e.bias_col + j + q, n);
+          } else {
+            S bias[W];
+            for (int l = 0; l < W; ++l) bias[l] = l < n ? S(widen(e.bias_col[(j + q + l) * e.bias_col_stride])) : S(0);
+            v = v + D::load(bias);
+          }
+        }
+        if (e.activation == Activation::none) D::store(c + r * c_row + q, v, n);
+        else D::store(x + q, v);
+      }
+      if (part.last && e.activation != Activation::none) {
+        activate(e.activation, x, cols);
+        for (int q = 0; q < cols; q += W) D::store(c + r * c_row + q, D::load(x + q), cols - q < W ? cols - q : W);
+      }
+      continue;
+    }
+    for (int q = 0; q < cols; ++q) {  // scattered columns, the same arithmetic one by one
+      S v = x[q];
+      if (e.alpha != S(1)) v = v * e.alpha;
+      if (!part.first) v = sums[r * sums_row + q * sums_col] + v;
+      else if (e.beta != S(0)) v = e.beta * S(widen(c[r * c_row + q * c_col])) + v;
+      if (!part.last) {
+        sums[r * sums_row + q * sums_col] = v;
+        continue;
+      }
+      if (e.bias_row) v = v + S(widen(e.bias_row[(i + r) * e.bias_row_stride]));
+      if (e.bias_col) v = v + S(widen(e.bias_col[(j + q) * e.bias_col_stride]));
+      x[q] = v;
+    }
+    if (!part.last) continue;
+    if (e.activation != Activation::none) activate(e.activation, x, cols);
+    for (int q = 0; q < cols; ++q) narrow(c + r * c_row + q * c_col, x[q]);
+  }
+}
+
+// One tile of the product of a packed strip (rows lanes) and a packed panel (whole vectors, cols of them wanted).
+template <class T>
+inline void product(int64_t k, const Compute<T>* a, int rows, const Compute<T>* b, int cols, T* c, int64_t c_row,
+                    int64_t c_col, Compute<T>* sums, int64_t sums_row, int64_t sums_col, int64_t i, int64_t j,
+                    const Epilogue<T>& e, Part part, bool plain) {
+  using S = Compute<T>;
+  constexpr int W = Simd<S>::width;
+  const int vectors = cols <= W ? 1 : 2;
+  const Tile<S> run = vectors == 1 ? tile_of<S, 1>(rows) : tile_of<S, 2>(rows);
+  if constexpr (sizeof(T) == sizeof(S)) {
+    if (plain && c_col == 1 && cols == vectors * W) {
+      run(k, a, b, c, c_row, !part.first);
+      return;
+    }
+  }
+  alignas(64) S buffer[kTileRows * kTileCols<S>];
+  run(k, a, b, buffer, vectors * W, false);
+  merge(buffer, vectors * W, rows, cols, c, c_row, c_col, sums, sums_row, sums_col, i, j, e, part);
+}
+
+}  // namespace tessel::TESSEL_TARGET
