@@ -1,0 +1,27 @@
+// The target's table. Nothing runs to make it: it is data.
+#include "kernels/cpu/entries.h"
+
+namespace tessel::TESSEL_TARGET {
+
+#define TESSEL_QUOTE(name) #name
+#define TESSEL_NAME(name) TESSEL_QUOTE(name)
+
+constinit const Kernels table = {
+    .name = TESSEL_NAME(TESSEL_TARGET),
+    .unary = unary,
+    .unary_backward = unary_backward,
+    .binary = binary,
+    .ternary = ternary,
+    .reduce_scratch = reduce_scratch,
+    .reduce = reduce,
+    .scan = scan,
+    .softmax = softmax,
+    .softmax_backward = softmax_backward,
+    .log_softmax = log_softmax,
+    .log_softmax_backward = log_softmax_backward,
+    .gemm_scratch = gemm_scratch,
+    .gemm = gemm,
+    .random = random,
+};
+
+}  // namespace tessel::TESSEL_TARGET

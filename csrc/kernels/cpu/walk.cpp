@@ -1,0 +1,304 @@
+// The walk over a Loop. The flattened index space is cut into pieces of kGrain elements for the threads, a piece into
+// tiles of 4 KB. An operand that is contiguous and has the function's type is handed over where it lies; any other is
+// gathered, converted or repeated into a tile in L1 first. A large fresh result goes from its tile past the caches: the
+// line it falls into need not be read (a + b of 16M floats moves 192 MB instead of 256).
+#include "kernels/cpu/walk.h"
+
+#include "core/parallel.h"
+
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
+namespace tessel::TESSEL_TARGET {
+
+void stream_fence() {
+#ifdef __SSE2__
+  _mm_sfence();
+#endif
+}
+
+void stream(void* to, const void* from, int64_t bytes) {
+  char* y = (char*)to;
+  const char* x = (const char*)from;
+#ifdef __SSE2__
+  int64_t head = -(intptr_t)y & 63;
+  if (head > bytes) head = bytes;
+  memcpy(y, x, size_t(head));
+  int64_t i = head;
+  for (; i + 64 <= bytes; i += 64) {
+#if defined(__AVX512F__)
+    _mm512_stream_si512((__m512i*)(y + i), _mm512_loadu_si512(x + i));
+#elif defined(__AVX2__)
+    __m256i a = _mm256_loadu_si256((const __m256i*)(x + i)), b = _mm256_loadu_si256((const __m256i*)(x + i + 32));
+    _mm256_stream_si256((__m256i*)(y + i), a);
+    _mm256_stream_si256((__m256i*)(y + i + 32), b);
+#else
+    for (int j = 0; j < 64; j += 16) {
+      _mm_stream_si128((__m128i*)(y + i + j), _mm_loadu_si128((const __m128i*)(x + i + j)));
+    }
+#endif
+  }
+  memcpy(y + i, x + i, size_t(bytes - i));
+#else
+  memcpy(y, x, size_t(bytes));
+#endif
+}
+
+namespace {
+
+constexpr int64_t kGrain = 32768;     // elements a thread takes at a time: some 10 us of additions
+constexpr int64_t kLongRow = 128;     // from here on a row is worth a call of its own
+constexpr int kTileBytes = 4096;      // five of them fill a little over half of L1
+constexpr int kTileStride = 4096 + 192;  // three lines off, or a store to one tile would delay loads of the next
+
+enum class Way : uint8_t { direct, constant, gather };
+
+struct Walk {
+  const Loop* loop;
+  Inner inner;
+  Params params;
+  int inputs;
+  int result_bytes, compute_bytes;      // items as the function sees them
+  int bytes[kMaxOperands];              // items as they lie in memory
+  Way way[kMaxOperands];
+  bool contiguous[kMaxOperands];        // along what one tile covers
+  Convert convert[kMaxOperands];        // memory to compute type; of the result the other way
+  bool long_rows, streaming;
+  int64_t tile;                         // elements
+};
+
+template <class T> void gather(T* tile, const char* from, const int64_t* strides, const Loop& loop, const int64_t* at,
+                               int64_t n) {
+  int64_t position[kMaxDims];
+  for (int d = 0; d < loop.ndim; ++d) position[d] = at[d];
+  while (true) {
+    int64_t left = loop.sizes[0] - position[0], run = n < left ? n : left, step = strides[0];
+    if (step == sizeof(T)) memcpy(tile, from, size_t(run) * sizeof(T));
+    else for (int64_t i = 0; i < run; ++i) memcpy(tile + i, from + i * step, sizeof(T));
+    n -= run;
+    if (n == 0) return;
+    tile += run;
+    from -= position[0] * step;
+    position[0] = 0;
+    for (int d = 1; d < loop.ndim; ++d) {
+      from += strides[d];
+      if (++position[d] < loop.sizes[d]) break;
+      from -= position[d] * strides[d];
+      position[d] = 0;
+    }
+  }
+}
+
+template <class T> void scatter(const T* tile, char* to, const int64_t* strides, const Loop& loop, const int64_t* at,
+                                int64_t n) {
+  int64_t position[kMaxDims];
+  for (int d = 0; d < loop.ndim; ++d) position[d] = at[d];
+  while (true) {
+    int64_t left = loop.sizes[0] - position[0], run = n < left ? n : left, step = strides[0];
+    if (step == sizeof(T)) memcpy(to, tile, size_t(run) * sizeof(T));
+    else for (int64_t i = 0; i < run; ++i) memcpy(to + i * step, tile + i, sizeof(T));
+    n -= run;
+    if (n == 0) return;
+    tile += run;
+    to -= position[0] * step;
+    position[0] = 0;
+    for (int d = 1; d < loop.ndim; ++d) {
+      to += strides[d];
+      if (++position[d] < loop.sizes[d]) break;
+      to -= position[d] * strides[d];
+      position[d] = 0;
+    }
+  }
+}
+
+struct Pair { uint64_t low, high; };
+
+void gather_items(int bytes, void* tile, const char* from, const int64_t* strides, const Loop& loop, const int64_t* at,
+                  int64_t n) {
+  switch (bytes) {
+    case 1: return gather((uint8_t*)tile, from, strides, loop, at, n);
+    case 2: return gather((uint16_t*)tile, from, strides, loop, at, n);
+    case 4: return gather((uint32_t*)tile, from, strides, loop, at, n);
+    case 8: return gather((uint64_t*)tile, from, strides, loop, at, n);
+    default: return gather((Pair*)tile, from, strides, loop, at, n);
+  }
+}
+
+void scatter_items(int bytes, const void* tile, char* to, const int64_t* strides, const Loop& loop, const int64_t* at,
+                   int64_t n) {
+  switch (bytes) {
+    case 1: return scatter((const uint8_t*)tile, to, strides, loop, at, n);
+    case 2: return scatter((const uint16_t*)tile, to, strides, loop, at, n);
+    case 4: return scatter((const uint32_t*)tile, to, strides, loop, at, n);
+    case 8: return scatter((const uint64_t*)tile, to, strides, loop, at, n);
+    default: return scatter((const Pair*)tile, to, strides, loop, at, n);
+  }
+}
+
+template <class T> void fill(void* tile, const void* value, int64_t n) {
+  T x;
+  memcpy(&x, value, sizeof(T));
+  for (int64_t i = 0; i < n; ++i) ((T*)tile)[i] = x;
+}
+
+void fill_items(int bytes, void* tile, const void* value, int64_t n) {
+  switch (bytes) {
+    case 1: return fill<uint8_t>(tile, value, n);
+    case 2: return fill<uint16_t>(tile, value, n);
+    case 4: return fill<uint32_t>(tile, value, n);
+    case 8: return fill<uint64_t>(tile, value, n);
+    default: return fill<Pair>(tile, value, n);
+  }
+}
+
+// One value, converted and repeated.
+void repeat(const Walk& walk, int k, const char* from, char* tile, int64_t n) {
+  alignas(16) char value[16];
+  if (walk.convert[k]) walk.convert[k](value, from, 1);
+  else memcpy(value, from, size_t(walk.bytes[k]));
+  fill_items(walk.compute_bytes, tile, value, n);
+}
+
+void piece(void* context, int64_t begin, int64_t end, int) {
+  const Walk& walk = *(const Walk*)context;
+  const Loop& loop = *walk.loop;
+  alignas(64) char tiles[kMaxOperands][kTileStride];
+  alignas(64) char staging[2 * kTileStride];  // items as in memory, up to twice as wide as the function's
+  const void* x[kMaxOperands - 1];
+  const char* repeated[kMaxOperands] = {};    // the value a tile holds, and how often
+  int64_t repetitions[kMaxOperands] = {};
+  int64_t at[kMaxDims], rest = begin;
+  for (int d = 0; d < loop.ndim; ++d) {
+    at[d] = rest % loop.sizes[d];
+    rest /= loop.sizes[d];
+  }
+  for (int64_t i = begin; i < end;) {
+    int64_t n = end - i < walk.tile ? end - i : walk.tile;
+    if (walk.long_rows && loop.sizes[0] - at[0] < n) n = loop.sizes[0] - at[0];
+    char* base[kMaxOperands];
+    for (int k = 0; k <= walk.inputs; ++k) {
+      const Operand& operand = loop.operand[k];
+      int64_t offset = 0;
+      for (int d = 0; d < loop.ndim; ++d) offset += at[d] * operand.strides[d];
+      base[k] = operand.data ? operand.data + offset : (char*)operand.immediate;
+    }
+    for (int k = 1; k <= walk.inputs; ++k) {
+      const Operand& operand = loop.operand[k];
+      x[k - 1] = tiles[k];
+      if (walk.way[k] == Way::direct) {
+        x[k - 1] = base[k];
+      } else if (walk.way[k] == Way::constant) {
+        if (repeated[k] == base[k] && repetitions[k] >= n) continue;
+        repeat(walk, k, base[k], tiles[k], n);
+        repeated[k] = base[k];
+        repetitions[k] = n;
+      } else if (walk.contiguous[k]) {
+        walk.convert[k](tiles[k], base[k], n);
+      } else if (!walk.convert[k]) {
+        gather_items(walk.bytes[k], tiles[k], base[k], operand.strides, loop, at, n);
+      } else {
+        gather_items(walk.bytes[k], staging, base[k], operand.strides, loop, at, n);
+        walk.convert[k](tiles[k], staging, n);
+      }
+    }
+    const Operand& result = loop.operand[0];
+    if (walk.way[0] == Way::direct && !walk.streaming) {
+      walk.inner(walk.params, n, base[0], x);
+    } else {
+      char* y = tiles[0];
+      walk.inner(walk.params, n, y, x);
+      if (walk.convert[0] && walk.contiguous[0] && !walk.streaming) {
+        walk.convert[0](base[0], y, n);
+      } else {
+        if (walk.convert[0]) {
+          walk.convert[0](staging, y, n);
+          y = staging;
+        }
+        if (walk.streaming) stream(base[0], y, n * walk.bytes[0]);
+        else scatter_items(walk.bytes[0], y, base[0], result.strides, loop, at, n);
+      }
+    }
+    i += n;
+    at[0] += n;
+    for (int d = 0; d + 1 < loop.ndim && at[d] >= loop.sizes[d]; ++d) {
+      int64_t carry = at[d] / loop.sizes[d];
+      at[d] -= carry * loop.sizes[d];
+      at[d + 1] += carry;
+    }
+  }
+  if (walk.streaming) stream_fence();
+}
+
+// Whether the elements lie one after the other in the loop's order.
+bool dense(const Loop& loop, const Operand& operand, int bytes) {
+  int64_t expected = bytes;
+  for (int d = 0; d < loop.ndim; ++d) {
+    if (loop.sizes[d] != 1 && operand.strides[d] != expected) return false;
+    expected *= loop.sizes[d];
+  }
+  return true;
+}
+
+bool overlap(const Loop& loop, const Operand& operand, const char* begin, const char* end, int bytes) {
+  const char *low = operand.data, *high = operand.data + bytes;
+  for (int d = 0; d < loop.ndim; ++d) {
+    int64_t reach = operand.strides[d] * (loop.sizes[d] - 1);
+    (reach < 0 ? low : high) += reach;
+  }
+  return operand.data && low < end && begin < high;
+}
+
+}  // namespace
+
+void walk(const Loop& loop, Inner inner, DType result, DType compute, const Params& params) {
+  if (loop.numel == 0) return;
+  int inputs = loop.operands - 1;
+  if (loop.ndim <= 1 && loop.numel <= kGrain) {  // the small case: nothing to plan when all is as the function wants it
+    const void* x[kMaxOperands - 1];
+    bool plain = loop.operand[0].dtype == result && (loop.numel == 1 || loop.operand[0].strides[0] == item_bytes(result));
+    for (int k = 1; k <= inputs; ++k) {
+      const Operand& operand = loop.operand[k];
+      plain &= operand.dtype == compute &&
+               (loop.numel == 1 || (operand.data && operand.strides[0] == item_bytes(compute)));
+      x[k - 1] = operand.data ? operand.data : operand.immediate;
+    }
+    if (plain) return inner(params, loop.numel, loop.operand[0].data, x);
+  }
+
+  Walk walk;
+  walk.loop = &loop;
+  walk.inner = inner;
+  walk.params = params;
+  walk.inputs = inputs;
+  walk.result_bytes = item_bytes(result);
+  walk.compute_bytes = item_bytes(compute);
+  walk.long_rows = loop.ndim <= 1 || loop.sizes[0] >= kLongRow;
+  bool whole = true;  // no tile is needed
+  for (int k = 0; k <= inputs; ++k) {
+    const Operand& operand = loop.operand[k];
+    DType type = k ? compute : result;
+    walk.bytes[k] = item_bytes(operand.dtype);
+    walk.convert[k] = k ? converter(type, operand.dtype) : converter(operand.dtype, type);
+    bool constant = k && (!operand.data || loop.ndim == 0 || operand.strides[0] == 0);
+    for (int d = 1; constant && operand.data && !walk.long_rows && d < loop.ndim; ++d) constant = operand.strides[d] == 0;
+    walk.contiguous[k] = walk.long_rows ? loop.ndim == 0 || operand.strides[0] == walk.bytes[k]
+                                        : dense(loop, operand, walk.bytes[k]);
+    walk.way[k] = constant ? Way::constant
+                : operand.dtype == type && walk.contiguous[k] ? Way::direct
+                                                              : Way::gather;
+    whole &= walk.way[k] == Way::direct;
+  }
+  const Operand& y = loop.operand[0];
+  int64_t y_bytes = loop.numel * walk.bytes[0];
+  walk.streaming = y_bytes >= kStreamBytes && dense(loop, y, walk.bytes[0]);
+  for (int k = 1; walk.streaming && k <= inputs; ++k) {
+    walk.streaming = !overlap(loop, loop.operand[k], y.data, y.data + y_bytes, walk.bytes[k]);
+  }
+  int widest = walk.result_bytes > walk.compute_bytes ? walk.result_bytes : walk.compute_bytes;
+  walk.tile = whole && !walk.streaming ? kGrain : kTileBytes / widest;
+  if (loop.numel <= kGrain) piece(&walk, 0, loop.numel, 0);
+  else parallel_for(loop.numel, kGrain, piece, &walk);
+}
+
+}  // namespace tessel::TESSEL_TARGET

@@ -1,0 +1,20 @@
+// The walk: runs a function of contiguous arrays over a Loop of any strides and dtypes, in parallel.
+// elementwise.cpp and copy.cpp call it; walk.cpp says how.
+#pragma once
+#include "kernels/cpu/convert.h"
+#include "kernels/kernels.h"
+
+namespace tessel::TESSEL_TARGET {
+
+// y[i] = f(x[0][i], x[1][i], ...) for n elements of the types the function was made for.
+using Inner = void (*)(const Params& params, int64_t n, void* y, const void* const* x);
+
+// Operand 0 of the loop is the result. `result` and `compute` are the types Inner writes and reads.
+void walk(const Loop& loop, Inner inner, DType result, DType compute, const Params& params);
+
+// Bytes moved past the caches, for results that would only flush them. They arrive with the next fence.
+void stream(void* to, const void* from, int64_t bytes);
+void stream_fence();
+constexpr int64_t kStreamBytes = 8 << 20;  // results of at least this size are streamed
+
+}  // namespace tessel::TESSEL_TARGET

@@ -1,0 +1,169 @@
+// THE CONTRACT: what a target can do. Argument structs, the list of kernels, struct Kernels. A kernel works on plain
+// memory, never checks, never allocates: where it needs scratch, it states the bytes and the op obtains them.
+#pragma once
+#include <stdint.h>
+
+#include "core/dtype.h"
+#include "kernels/loop.h"
+
+namespace tessel {
+
+// ---- elementwise: results and operands may have any dtype; `compute` is the type the arithmetic is done in
+// (float32 for the 16-bit floats, int32 for integers up to 32 bits and bool).
+enum class Unary : uint8_t {
+  copy, neg, abs, sign, reciprocal, square, sqrt, rsqrt, exp, exp2, expm1, log, log2, log10, log1p,
+  sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh, erf, erfc, erfinv, lgamma, digamma,
+  sigmoid, logit, floor, ceil, round, trunc, frac, sinc,
+  relu, leaky_relu, elu, celu, selu, silu, gelu, gelu_tanh, softplus, hardtanh, hardsigmoid, hardswish, mish,
+  logsigmoid, softsign, tanhshrink, softshrink, hardshrink, threshold, relu6, clamp, nan_to_num, round_decimals,
+  bitwise_not, logical_not, isnan, isinf, isfinite, isposinf, isneginf, signbit, deg2rad, rad2deg, i0, positive,
+  i1, trigamma, count
+};
+enum class Binary : uint8_t {
+  add, sub, mul, div, floor_divide, trunc_divide, remainder, fmod, pow, atan2, hypot, maximum, minimum, fmax, fmin,
+  eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor, bitwise_and, bitwise_or, bitwise_xor,
+  left_shift, right_shift, copysign, nextafter, ldexp, logaddexp, logaddexp2, xlogy, xlog1py, heaviside, gcd, lcm,
+  squared_difference, add_scaled, count                     // add_scaled: a + params[0] * b
+};
+enum class Ternary : uint8_t {
+  where, lerp, addcmul, addcdiv, clamp_tensor, fma,         // addcmul: a + p0 * b * c
+  count
+};
+// The derivative of a unary function from (x, y, dy); the codes are Unary's.
+
+struct Params { double s[4]; };  // scalars that belong to the function: slope, alpha, bounds, ...
+
+// ---- reductions: operand 0 is the result with stride 0 along reduced dimensions, operand 1 the input. `reduced` has a
+// bit for each dimension of the loop that is reduced.
+enum class Reduce : uint8_t {
+  sum, prod, max, min, argmax, argmin, all, any, norm, count_nonzero, logsumexp, mean, var, nansum, sum_of_squares, count
+};
+
+struct ReduceArgs {
+  Reduce op;
+  Loop loop;           // operand 0: result, operand 1: input; operand 2 (argmax/argmin and max/min with indices): int64 indices, or absent
+  uint32_t reduced;
+  DType compute;       // float32, float64, int64
+  double parameter;    // norm: p; var: correction; mean: 1 / count
+};
+
+enum class Scan : uint8_t { cumsum, cumprod, cummax, cummin, logcumsumexp, count };
+
+// rows x n elements walked along one dimension; addresses in bytes
+struct ScanArgs {
+  Scan op;
+  Loop loop;           // operand 0: result, 1: input, 2: int64 indices (cummax, cummin); the scanned dimension taken out
+  int64_t n, out_stride, x_stride, index_stride;
+  DType compute;
+};
+
+// ---- rows: [outer, n, inner] in C order, normalised along n
+struct RowsArgs {
+  DType dtype;
+  int64_t outer, n, inner;
+  const void* x;
+  void* y;
+  const void* dy;      // backward: y is an input too, dx is written to `dx`
+  void* dx;
+};
+
+// ---- GEMM: c[b] = alpha * a[b] @ b[b] + beta * c[b] (+ bias, activation); strides in elements, any signless layout
+enum class Activation : uint8_t { none, relu, tanh, sigmoid, gelu, gelu_tanh, silu };
+
+struct GemmArgs {
+  DType dtype;                                   // of a, b and c: float32, float64, bfloat16, float16; integers too
+  int64_t m, n, k, batch;
+  const void* a; int64_t a_row, a_col;           // element strides of a[i, p]
+  const void* b; int64_t b_row, b_col;           // element strides of b[p, j]
+  void* c; int64_t c_row, c_col;                 // element strides of c[i, j]; one of them is 1 unless m or n is 1
+  // The batch index is unravelled over up to 6 dimensions, so that broadcast and transposed batches need no copy.
+  int batch_dims;
+  int64_t batch_sizes[kMaxDims - 2];             // innermost first
+  int64_t a_batch[kMaxDims - 2], b_batch[kMaxDims - 2], c_batch[kMaxDims - 2];
+  double alpha, beta;                            // beta == 0: c is not read
+  const void* bias; int64_t bias_stride;         // bias[j], added to every row; null for none
+  Activation activation;
+};
+
+// ---- convolution: x [batch, groups * in_channels, in], w [groups * out_channels, in_channels, kernel],
+// y [batch, groups * out_channels, out], all in C order; three spatial dimensions, size 1 where absent (then stride 1,
+// padding 0). What is read and what is written depends on the entry:
+//   conv                  x, w, bias (per output channel) -> y, with the activation
+//   conv_backward_data    y, w, bias (per input channel) -> x: dx from dy, and the transposed convolution's forward
+//   conv_backward_weight  x, y -> w and, where not null, bias: dw and db from x and dy
+struct ConvArgs {
+  DType dtype;                                   // of everything: float32, float64, bfloat16, float16
+  int64_t batch, groups, in_channels, out_channels;  // channels of one group
+  int64_t in[3], out[3], kernel[3], stride[3], dilation[3];
+  int64_t padding[3];                            // before; what is after follows from `out`
+  void* x;
+  void* w;
+  void* y;
+  void* bias;                                    // null for none
+  Activation activation;                         // of conv and conv_backward_data
+};
+
+// ---- pooling over planes (batch * channels) of three spatial dimensions, size 1 where absent. Output positions are
+// given by `out`, so ceil_mode is the caller's arithmetic. Max: the first of equals wins, NaN wins over all; `indices`
+// are flat within a plane. Average: a window's elements, or with count_include_pad its padded extent, divide the sum.
+// Adaptive windows are [floor(i * in / out), ceil((i + 1) * in / out)): kernel, stride, padding and dilation unused.
+enum class Pool : uint8_t { max, average, adaptive_max, adaptive_average };
+
+struct PoolArgs {
+  Pool op;
+  DType dtype;
+  int64_t planes;
+  int64_t in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
+  bool count_include_pad;
+  int64_t divisor_override;  // 0: none
+  const void* x;
+  void* y;
+  int64_t* indices;          // max: written forward (null: not wanted), read backward
+  const void* dy;            // backward: dx from dy and, for max, indices
+  void* dx;
+};
+
+// ---- random: element i of the draw `offset` under `seed` (kernels/philox.h says which bits)
+enum class Random : uint8_t { uniform, normal, bernoulli, integers, exponential, dropout, log_normal, cauchy, geometric, raw, count };
+
+struct RandomArgs {
+  Random op;
+  Loop loop;           // operand 0: result; 1: probabilities or dropout's input where there is one. Element numbers
+  uint64_t seed;       // follow the loop's logical order in `order` strides (elements, innermost first)
+  uint64_t offset;
+  int64_t order[kMaxDims];
+  double a, b;         // uniform bounds, mean and std, probability, ...
+  int64_t low;
+  uint64_t range;      // integers: low + bits % range
+};
+
+struct Kernels {
+  const char* name;    // "avx2"
+  // Between devices, in bytes; null on the CPU, whose memory needs no help.
+  void (*copy_bytes)(void* to, bool to_device, const void* from, bool from_device, int64_t bytes);
+  void (*unary)(Unary op, const Loop& loop, DType compute, const Params& params);
+  void (*unary_backward)(Unary op, const Loop& loop, DType compute, const Params& params);  // operands dx, x, y, dy
+  void (*binary)(Binary op, const Loop& loop, DType compute, const Params& params);
+  void (*ternary)(Ternary op, const Loop& loop, DType compute, const Params& params);
+  int64_t (*reduce_scratch)(const ReduceArgs& args);
+  void (*reduce)(const ReduceArgs& args, void* scratch);
+  void (*scan)(const ScanArgs& args);
+  void (*softmax)(const RowsArgs& args);
+  void (*softmax_backward)(const RowsArgs& args);
+  void (*log_softmax)(const RowsArgs& args);
+  void (*log_softmax_backward)(const RowsArgs& args);
+  int64_t (*gemm_scratch)(const GemmArgs& args);
+  void (*gemm)(const GemmArgs& args, void* scratch);
+  int64_t (*conv_scratch)(const ConvArgs& args);
+  void (*conv)(const ConvArgs& args, void* scratch);
+  int64_t (*conv_backward_data_scratch)(const ConvArgs& args);
+  void (*conv_backward_data)(const ConvArgs& args, void* scratch);
+  int64_t (*conv_backward_weight_scratch)(const ConvArgs& args);
+  void (*conv_backward_weight)(const ConvArgs& args, void* scratch);
+  void (*pool)(const PoolArgs& args);
+  int64_t (*pool_backward_scratch)(const PoolArgs& args);
+  void (*pool_backward)(const PoolArgs& args, void* scratch);
+  void (*random)(const RandomArgs& args);
+};
+
+}  // namespace tessel
