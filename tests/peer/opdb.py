@@ -1,0 +1,354 @@
+"""Runs the entries of PyTorch's operator database on both engines and keeps the score."""
+
+import os
+import pickle
+import signal
+import traceback
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+
+import torch
+from torch.testing import assert_close
+from torch.testing._internal.common_methods_invocations import op_db
+
+import tessel
+
+from .exchange import Untranslatable, of_tests, plain, to_tessel, to_torch, transplanted
+
+# their memory is not initialised: only shape and dtype can be compared
+UNDEFINED = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty_permuted"}
+INT_SAMPLES = 12
+SECONDS_PER_OP = 120
+
+NAMES = sorted({op.name for op in op_db})
+
+
+@dataclass
+class Score:
+    """What became of one name's samples."""
+
+    passed: Counter = field(default_factory=Counter)  # by what was compared: values, gradients, inplace, out, errors
+    failed: list = field(default_factory=list)  # (what, which sample, message)
+    skipped: Counter = field(default_factory=Counter)  # by reason
+    stochastic: int = 0
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.stochastic += other.stochastic
+
+
+def there(name: str) -> bool:
+    """Whether tessel has something of that dotted name."""
+    at = tessel
+    for part in name.split("."):
+        at = getattr(at, part, None)
+        if at is None:
+            return "." not in name and hasattr(tessel.Tensor, name)
+    return True
+
+
+def counterpart(function, name: str):
+    """tessel's function for this one of PyTorch's: rewritten if it is a test's lambda, else found by its name."""
+    if function is None:
+        return None
+    if of_tests(function) or getattr(function, "__name__", "") == "<lambda>":
+        return transplanted(function)
+    at = tessel
+    for part in name.split("."):
+        at = getattr(at, part, None)
+    if callable(at) and not isinstance(at, type):
+        return at
+    return getattr(tessel.Tensor, name)
+
+
+def score_of(name: str, gradients=True) -> Score:
+    """All samples of one name; nothing raises, everything is told in the score."""
+    score = Score()
+    torch.set_num_threads(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for op in (o for o in op_db if o.name == name):
+            run = Run(op, score)
+            for dtype, limit in ((torch.float32, None), (torch.int64, INT_SAMPLES)):
+                if dtype in op.supported_dtypes("cpu"):
+                    run.samples(dtype, limit)
+            if gradients and op.supports_autograd and torch.float32 in op.supported_dtypes("cpu"):
+                run.gradients()
+            run.errors()
+    return score
+
+
+def score_apart(name: str, gradients=True) -> Score:
+    """score_of in a child process, so that a crash is only one more failure."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        signal.alarm(SECONDS_PER_OP)
+        try:
+            told = score_of(name, gradients)
+        except BaseException as e:  # the parent must hear of anything
+            told = Score(failed=[("adapter", name, "".join(traceback.format_exception(e)[-4:]))])
+        with os.fdopen(writer, "wb") as out:
+            pickle.dump(told, out)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as told:
+        data = told.read()
+    status = os.waitpid(child, 0)[1]
+    if data:
+        return pickle.loads(data)
+    return Score(failed=[("crash", name, f"died of {signal.Signals(os.WTERMSIG(status)).name}")])
+
+
+class Run:
+    def __init__(self, op, score: Score):
+        self.op, self.score = op, score
+        self.label = op.name + (f"[{op.variant_test_name}]" if op.variant_test_name else "")
+
+    def attempt(self, what: str, sample: str, compare):
+        """Runs compare and writes down what became of it."""
+        try:
+            compare()
+        except Untranslatable as e:
+            self.score.skipped[f"{e} is not there yet"] += 1
+        except BaseException as e:
+            if isinstance(e, KeyboardInterrupt):
+                raise
+            last = "".join(traceback.format_exception(e)[-3:]) if not isinstance(e, AssertionError) else str(e)
+            self.score.failed.append((what, f"{self.label} {sample}", last))
+        else:
+            self.score.passed[what] += 1
+
+    def samples(self, dtype, limit):
+        for i, sample in enumerate(self.op.sample_inputs("cpu", dtype)):
+            if limit is not None and i >= limit:
+                return
+            told = f"sample {i}: {described(sample)}"
+            try:
+                wanted, fixed = theirs(self.op.op, sample)
+            except Exception:  # PyTorch refuses a sample of its own
+                self.score.skipped["PyTorch raises"] += 1
+                continue
+            fixed = fixed and self.op.name not in UNDEFINED
+            self.score.stochastic += not fixed
+            check = self.checker(sample, wanted, fixed)
+            self.attempt("values", told, lambda: check(self.call(self.op.op, sample)))
+            if self.op.method_variant is not None:
+                self.attempt("method", told, lambda: check(self.call(self.op.method_variant, sample, method=True)))
+            if self.op.inplace_variant is not None and not sample.broadcasts_input and fixed:
+                self.attempt("inplace", told, lambda: self.inplace(sample))
+            if self.op.supports_out and fixed and dtype is torch.float32:
+                self.attempt("out", told, lambda: check(self.out(sample, wanted)))
+
+    def checker(self, sample, wanted, fixed):
+        def check(got):
+            if fixed:
+                compared(to_torch(got), wanted, lambda: wider(self.op.op, sample))
+            else:
+                same_form(to_torch(got), wanted)
+
+        return check
+
+    def call(self, function, sample, method=False, **more):
+        x, args, kwargs = to_tessel((sample.input, tuple(sample.args), sample.kwargs))
+        ours = counterpart(function, self.op.name)
+        if method and not of_tests(function):
+            return getattr(x, function.__name__)(*args, **kwargs)
+        return ours(x, *args, **kwargs, **more)
+
+    def inplace(self, sample):
+        theirs_input, args, kwargs = copied((sample.input, tuple(sample.args), sample.kwargs))
+        x, our_args, our_kwargs = to_tessel((sample.input, tuple(sample.args), sample.kwargs))
+        f = self.op.inplace_variant
+        ours = transplanted(f) if of_tests(f) else getattr(tessel.Tensor, f.__name__)
+        try:
+            wanted = f(theirs_input, *args, **kwargs)
+        except Exception as refusal:
+            raises(type(refusal), lambda: ours(x, *our_args, **our_kwargs), str(refusal))
+            return
+        got = ours(x, *our_args, **our_kwargs)
+        assert got is x, "the in-place form returned another tensor"
+        compared(to_torch(got), plain(wanted), lambda: None)
+
+    def out(self, sample, wanted):
+        room = lambda t: tessel.empty(tuple(t.shape), dtype=to_tessel(t.dtype))
+        out = tuple(map(room, wanted)) if isinstance(wanted, tuple) else room(wanted)
+        return self.call(self.op.op, sample, out=out)
+
+    def gradients(self):
+        for i, sample in enumerate(self.op.sample_inputs("cpu", torch.float32, requires_grad=True)):
+            told = f"sample {i}: {described(sample)}"
+            try:
+                if not theirs(self.op.op, sample)[1]:
+                    continue
+                wanted = their_gradients(self.op.op, sample)
+            except Exception:
+                self.score.skipped["PyTorch raises"] += 1
+                continue
+            if wanted is not None:
+                self.attempt("gradients", told, lambda: self.gradient(sample, *wanted))
+
+    def gradient(self, sample, wanted, cotangents):
+        arguments = to_tessel((sample.input, tuple(sample.args), sample.kwargs))
+        x, args, kwargs = arguments
+        result = counterpart(self.op.op, self.op.name)(x, *args, **kwargs)
+        results = floating(transplanted(sample.output_process_fn_grad)(result), tessel)
+        assert len(results) == len(cotangents), f"{len(results)} outputs carry a gradient, PyTorch has {len(cotangents)}"
+        leaves = [t for t in found(arguments, tessel.Tensor) if t.requires_grad]
+        got = tessel.autograd.grad(results, leaves, to_tessel(cotangents), allow_unused=True)
+        for one, other in zip(got, wanted):
+            if one is None or other is None:
+                assert not (one is not None and to_torch(one).any()) and not (other is not None and other.any()), "a gradient is missing"
+            else:
+                compared(to_torch(one), other, lambda: None, loosely=True)
+
+    def errors(self):
+        if self.op.error_inputs_func is None:
+            return
+        try:
+            wrong = list(self.op.error_inputs("cpu"))
+        except Exception:
+            self.score.skipped["PyTorch makes no error inputs"] += 1
+            return
+        for i, error in enumerate(wrong):
+            sample = error.sample_input
+            told = f"error input {i}: {described(sample)}"
+            try:
+                self.op.op(*copied((sample.input, *sample.args)), **copied(sample.kwargs))
+                self.score.skipped["PyTorch does not raise"] += 1
+            except Exception as e:
+                refusal = e
+                self.attempt("errors", told, lambda: raises(type(refusal), lambda: self.call(self.op.op, sample), str(refusal)))
+
+
+def theirs(function, sample):
+    """PyTorch's result, and whether it was reached without drawing a random number."""
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    x, args, kwargs = copied((sample.input, tuple(sample.args), sample.kwargs))
+    result = plain(transplanted(function, torch)(x, *args, **kwargs))
+    return result, torch.equal(before, torch.get_rng_state())
+
+
+def their_gradients(function, sample):
+    """PyTorch's gradients for fixed cotangents, and the cotangents; None where nothing carries a gradient."""
+    torch.manual_seed(1)
+    leaves = [t for t in found((sample.input, tuple(sample.args), sample.kwargs), torch.Tensor) if t.requires_grad]
+    result = sample.output_process_fn_grad(function(sample.input, *sample.args, **sample.kwargs))
+    results = floating(result, torch)
+    if not leaves or not results or not all(x.is_leaf for x in leaves):
+        return None
+    generator = torch.Generator().manual_seed(3)
+    cotangents = [torch.randn(y.shape, generator=generator, dtype=y.dtype) for y in results]
+    return torch.autograd.grad(results, leaves, cotangents, allow_unused=True), cotangents
+
+
+def wider(function, sample):
+    """PyTorch's result in float64, which judges between two float32 results."""
+    widen = lambda t: t.double() if t.dtype is torch.float32 else t
+    x, args, kwargs = mapped((sample.input, tuple(sample.args), sample.kwargs), torch.Tensor, widen)
+    return plain(function(x, *args, **kwargs))
+
+
+def compared(got, wanted, judge, loosely=False):
+    """got is wanted within PyTorch's tolerances; where not, it must be as near to float64's result as wanted is."""
+    same_form(got, wanted)
+    if isinstance(wanted, tuple):
+        judged = judge()
+        for i, (one, other) in enumerate(zip(got, wanted)):
+            compared(one, other, lambda: judged[i] if judged is not None else None, loosely)
+    elif isinstance(wanted, torch.Tensor):
+        close = {"rtol": 1e-4, "atol": 1e-4} if loosely and wanted.dtype is torch.float32 else {}
+        try:
+            assert_close(got, wanted, equal_nan=True, check_stride=False, **close)
+        except AssertionError:
+            truth = judge()
+            if truth is None or not wanted.is_floating_point() or truth.shape != wanted.shape:
+                raise
+            allowed = 2 * (wanted.double() - truth).abs() + 1e-5 + 1.3e-6 * truth.abs()
+            if not ((got.double() - truth).abs() <= allowed).all():
+                raise
+    elif isinstance(wanted, dict):
+        for key in wanted:
+            compared(got[key], wanted[key], lambda: None, loosely)
+    elif isinstance(wanted, float):
+        assert_close(got, wanted, equal_nan=True)
+    else:
+        assert got == wanted, f"{got!r} is not {wanted!r}"
+
+
+def same_form(got, wanted):
+    """Both have the same structure, shapes and dtypes."""
+    if isinstance(wanted, tuple):
+        assert isinstance(got, tuple) and len(got) == len(wanted), f"{len(wanted)} outputs expected, got {got}"
+        for one, other in zip(got, wanted):
+            same_form(one, other)
+    elif isinstance(wanted, torch.Tensor):
+        assert isinstance(got, torch.Tensor), f"a tensor expected, got {got!r}"
+        assert got.shape == wanted.shape, f"shape {tuple(got.shape)}, expected {tuple(wanted.shape)}"
+        assert got.dtype == wanted.dtype, f"{got.dtype}, expected {wanted.dtype}"
+    else:
+        assert type(got) is type(wanted), f"{got!r}, expected {wanted!r}"
+
+
+def raises(kind, call, message):
+    """call raises PyTorch's kind of exception."""
+    builtin = next(k for k in kind.__mro__ if k.__module__ == "builtins")
+    try:
+        result = call()
+    except builtin:
+        return
+    except Untranslatable:
+        raise
+    except Exception as e:
+        raise AssertionError(f"raised {type(e).__name__}: {e}; PyTorch raises {builtin.__name__}: {message[:200]}") from None
+    raise AssertionError(f"raised nothing and gave {str(result)[:100]}; PyTorch raises {builtin.__name__}: {message[:200]}")
+
+
+def mapped(value, kind, function):
+    if isinstance(value, kind):
+        return function(value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(mapped(v, kind, function) for v in value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(mapped(v, kind, function) for v in value)
+    if isinstance(value, dict):
+        return {k: mapped(v, kind, function) for k, v in value.items()}
+    return value
+
+
+def found(value, kind) -> list:
+    kept = []
+    mapped(value, kind, lambda v: kept.append(v) or v)
+    return kept
+
+
+def copied(value):
+    """The value with its own tensors of the same strides, which no longer need a gradient."""
+    return mapped(value, torch.Tensor, lambda t: t.detach().clone())
+
+
+def floating(result, engine) -> list:
+    return [t for t in found(result, engine.Tensor) if t.requires_grad and t.is_floating_point()]
+
+
+def described(sample) -> str:
+    show = lambda t: Shape(t)
+    x, args, kwargs = mapped((sample.input, tuple(sample.args), sample.kwargs), torch.Tensor, show)
+    told = [repr(x), *map(repr, args), *(f"{k}={v!r}" for k, v in kwargs.items())]
+    return ", ".join(told)[:300]
+
+
+class Shape:
+    def __init__(self, t):
+        dense = t.is_contiguous() if t.layout is torch.strided else True
+        self.text = f"{str(t.dtype)[6:]}{list(t.shape)}" + ("" if dense else f"strides{list(t.stride())}")
+
+    def __repr__(self):
+        return self.text
+
+
