@@ -248,6 +248,27 @@ void denormals() {
   check(tiny * 0.5f != 0.0f, "the caller keeps its denormals");
 }
 
+// A half's subnormals are ordinary numbers to float: they are kept.
+void half_subnormals() {
+  for (int64_t n : {int64_t(1), int64_t(20), int64_t(100)}) {
+    Block a(DType::float16, n * n), b(DType::float16, n * n), c(DType::float16, n * n);
+    a.fill([] { return 0x1p-22; });
+    b.fill([] { return 1.0; });
+    GemmArgs g{};
+    g.dtype = DType::float16;
+    g.m = g.n = g.k = n; g.batch = 1;
+    g.a = a.data(); g.a_row = n; g.a_col = 1;
+    g.b = b.data(); g.b_row = n; g.b_col = 1;
+    g.c = c.data(); g.c_row = n; g.c_col = 1;
+    g.alpha = 1;
+    Scratch scratch(target::gemm_scratch(g));
+    target::gemm(g, scratch.data());
+    bool exact = true;
+    for (int64_t i = 0; i < n * n; ++i) exact = exact && c[i] == double(n) * 0x1p-22;
+    check(exact, "half subnormals " + std::to_string(n));
+  }
+}
+
 // int64 sums wrap around instead of losing bits.
 void wraparound() {
   const int64_t big = int64_t(1) << 62;
@@ -271,6 +292,7 @@ int main() {
   random_cases(1500);
   special_values();
   denormals();
+  half_subnormals();
   wraparound();
   // Blocks of rows, columns and depth that are all cut.
   for (DType d : {DType::float32, DType::bfloat16}) {

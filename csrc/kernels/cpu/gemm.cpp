@@ -1,8 +1,6 @@
 // c = alpha * a @ b + beta * c (+ bias, activation), batched: matmul, linear, and through its packing conv.
 // The room's implementations stand in kImplementations, from the most special to the blocked one that takes everything;
 // the first that accepts the shape, the strides and the dtype runs.
-#include <math.h>
-
 #include "core/parallel.h"
 #include "kernels/cpu/caches.h"
 #include "kernels/cpu/entries_gemm.h"
@@ -10,6 +8,8 @@
 #include "kernels/cpu/gemm_micro.h"
 #include "kernels/cpu/gemm_pack.h"
 #include "kernels/cpu/gemm_work.h"
+#include "kernels/cpu/math.h"
+#include "kernels/functions.h"
 
 namespace tessel::TESSEL_TARGET {
 namespace {
@@ -112,8 +112,8 @@ template <class T> struct Type { using type = T; };
 template <class F> auto with_floating(DType dtype, const F& f) {
   switch (dtype) {
     case DType::float64: return f(Type<double>{});
-    case DType::bfloat16: return f(Type<Bf16>{});
-    case DType::float16: return f(Type<F16>{});
+    case DType::bfloat16: return f(Type<BFloat>{});
+    case DType::float16: return f(Type<Half>{});
     default: return f(Type<float>{});
   }
 }
@@ -689,36 +689,32 @@ void gemm(const GemmArgs& args, void* scratch) {
 
 const char* gemm_implementation(const GemmArgs& args) { return choose(normalised(args)).name; }
 
-// ---- activations of the epilogue, in the order of enum Activation
+// ---- activations of the epilogue: the elementwise functions themselves
 namespace {
 
-template <class S> S activated(Activation activation, S x) {
+template <Unary function, class S> void in_place(S* x, int64_t n) {
+  constexpr int W = Vec<S>::width;
+  for (int64_t i = 0; i < n; i += W) {
+    const int lanes = n - i < W ? int(n - i) : W;
+    Function<function>::value(Vec<S>::load(x + i, lanes), Params{}).store(x + i, lanes);
+  }
+}
+
+template <class S> void apply(Activation activation, S* x, int64_t n) {
   switch (activation) {
-    case Activation::relu: return x < S(0) ? S(0) : x;
-    case Activation::tanh: return S(tanh(double(x)));
-    case Activation::sigmoid: return S(1 / (1 + exp(-double(x))));
-    case Activation::gelu: return S(0.5 * double(x) * (1 + erf(double(x) * 0.70710678118654752440)));
-    case Activation::gelu_tanh: {
-      const double v = double(x);
-      return S(0.5 * v * (1 + tanh(0.79788456080286535588 * (v + 0.044715 * v * v * v))));
-    }
-    case Activation::silu: return S(double(x) / (1 + exp(-double(x))));
-    default: return x;
+    case Activation::relu: return in_place<Unary::relu>(x, n);
+    case Activation::tanh: return in_place<Unary::tanh>(x, n);
+    case Activation::sigmoid: return in_place<Unary::sigmoid>(x, n);
+    case Activation::gelu: return in_place<Unary::gelu>(x, n);
+    case Activation::gelu_tanh: return in_place<Unary::gelu_tanh>(x, n);
+    case Activation::silu: return in_place<Unary::silu>(x, n);
+    case Activation::none: return;
   }
 }
 
 }  // namespace
 
-void activate(Activation activation, float* x, int64_t n) {
-  if (activation == Activation::relu) {
-    for (int64_t i = 0; i < n; ++i) x[i] = x[i] < 0.0f ? 0.0f : x[i];
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) x[i] = activated(activation, x[i]);
-}
-
-void activate(Activation activation, double* x, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) x[i] = activated(activation, x[i]);
-}
+void activate(Activation activation, float* x, int64_t n) { apply(activation, x, n); }
+void activate(Activation activation, double* x, int64_t n) { apply(activation, x, n); }
 
 }  // namespace tessel::TESSEL_TARGET
