@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
+from weakref import ref
 
 from .. import _C
 from .._C import Tensor
@@ -14,6 +15,68 @@ from .state import Stateful
 __all__ = ["Module"]
 
 Self = TypeVar("Self", bound="Module")
+
+_TABLES = ("_parameters", "_buffers", "_modules")
+
+
+class _Members(dict):
+    """One of a module's tables, mirrored into the module's `__dict__`.
+
+    There the interpreter finds `self.weight` without the detour over `__getattr__`, ten times as fast, which is what
+    small models spend their time on. The module is known weakly: a cycle would keep its memory until the next
+    garbage collection.
+    """
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: Module, entries: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self._owner = ref(owner)
+        if entries:
+            self.update(entries)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        owner = self._owner()
+        if owner is not None:
+            owner.__dict__[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        owner = self._owner()
+        if owner is not None:
+            owner.__dict__.pop(name, None)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        if name not in self:
+            return super().pop(name, *default)
+        value = self[name]
+        del self[name]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        name = next(reversed(self))
+        return name, self.pop(name)
+
+    def clear(self) -> None:
+        for name in list(self):
+            del self[name]
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        for name, value in dict(*args, **kwargs).items():
+            self[name] = value
+
+    def __ior__(self, other: Any) -> _Members:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return dict, (dict(self),)  # copied or pickled without its module it is a plain dict
 
 
 class Module(Stateful):
@@ -42,9 +105,11 @@ class Module(Stateful):
             culprit = f"keyword argument {next(iter(kwargs))!r}" if kwargs else f"{len(args)} positional arguments"
             raise TypeError(f"{type(self).__name__}.__init__: Module takes no arguments, but got {culprit}")
         # Past __setattr__, which would look each name up in tables that do not exist yet.
-        self.__dict__.update(
-            training=True, _parameters={}, _buffers={}, _non_persistent_buffers_set=set(), _modules={}
-        )
+        own = self.__dict__
+        own["training"] = True
+        own["_non_persistent_buffers_set"] = set()
+        for table in _TABLES:
+            own[table] = _Members(self)
         if self.call_super_init:
             super().__init__(*args, **kwargs)
 
@@ -66,6 +131,8 @@ class Module(Stateful):
     # -- attributes ---------------------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
+        # Only for what is not in __dict__: names that do not exist, and members of a module whose own __setstate__
+        # did not call ours.
         own = self.__dict__
         if "_parameters" in own:
             table = own["_parameters"]
@@ -107,11 +174,13 @@ class Module(Stateful):
             if not isinstance(value, Tensor):
                 _check_none(self, name, value, "Tensor")
             own["_buffers"][name] = value
+        elif name in _TABLES:
+            self._replace_table(name, value)
         else:
             object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        for table in ("_parameters", "_buffers", "_modules"):
+        for table in _TABLES:
             if name in self.__dict__.get(table, ()):
                 self._forget(name, table)
                 return
@@ -129,12 +198,28 @@ class Module(Stateful):
     def __dir__(self) -> list[str]:
         own = self.__dict__
         names = {*dir(type(self)), *own}
-        for table in ("_parameters", "_buffers", "_modules"):
+        for table in _TABLES:
             names.update(own.get(table, ()))
         return sorted(name for name in names if not name[:1].isdigit())  # "0" of a Sequential is no attribute
 
+    def _replace_table(self, table: str, entries: Mapping[str, Any]) -> None:
+        """Puts a whole new table in place of one; its members become attributes, those of the old one cease to be."""
+        own = self.__dict__
+        for name in own.get(table, ()):
+            own.pop(name, None)
+        own[table] = _Members(self, entries)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = self.__dict__
+        mirrored = {name for table in _TABLES for name in own.get(table, ())}
+        return {name: value for name, value in own.items() if name not in mirrored}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        for table in _TABLES:
+            self.__dict__[table] = _Members(self, state.get(table))
+        self.__dict__.setdefault("_non_persistent_buffers_set", set())
+        self.__dict__.setdefault("training", True)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Adds a parameter, reachable as the attribute `name`; None reserves the name (a layer without bias).

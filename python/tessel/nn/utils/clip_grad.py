@@ -1,0 +1,75 @@
+"""Gradient clipping: by the norm of all gradients together, or value by value; one native pass each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ... import _C
+from ..._C import Tensor
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
+
+Tensors = Tensor | Iterable[Tensor]
+
+
+def _as_list(tensors: Any) -> list[Tensor]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+
+
+def _gradients(parameters: Any) -> list[Tensor]:
+    return [parameter.grad for parameter in _as_list(parameters) if parameter.grad is not None]
+
+
+def clip_grad_norm_(
+    parameters: Tensors,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Scales all gradients down together, in place, so that their common norm is at most `max_norm`.
+
+    Args:
+        norm_type: the p of the norm; may be infinite.
+        error_if_nonfinite: raise instead of scaling by a NaN or infinite norm.
+        foreach: accepted; all gradients are handled in one call anyway.
+
+    Returns:
+        The norm before clipping, a 0-d tensor.
+
+    Raises:
+        RuntimeError: the norm is not finite and `error_if_nonfinite` is set.
+    """
+    return _C._optim.clip_grad_norm_(_gradients(parameters), float(max_norm), float(norm_type), error_if_nonfinite)
+
+
+def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
+    """Cuts every element of every gradient, in place, to the range from -clip_value to clip_value."""
+    _C._optim.clip_grad_value_(_gradients(parameters), float(clip_value))
+
+
+def get_total_norm(
+    tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
+) -> Tensor:
+    """The norm of all tensors together, as if they were one vector; a 0-d tensor.
+
+    Raises:
+        RuntimeError: the norm is not finite and `error_if_nonfinite` is set.
+    """
+    norms = [tensor.detach().norm(norm_type) for tensor in _as_list(tensors)]
+    if not norms:
+        return _C.tensor(0.0)
+    total = norms[0] if len(norms) == 1 else _C.stack([norm.to(norms[0].device) for norm in norms]).norm(norm_type)
+    if error_if_nonfinite and not _C.isfinite(total):
+        raise RuntimeError(f"get_total_norm: the norm of order {norm_type} is {total.item()}")
+    return total
+
+
+def clip_grads_with_norm_(
+    parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scales all gradients, in place, by min(1, max_norm / (total_norm + 1e-6)), for a norm measured before."""
+    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+    for grad in _gradients(parameters):
+        grad.mul_(factor.to(grad.device))
