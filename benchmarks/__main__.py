@@ -1,0 +1,257 @@
+"""`python -m benchmarks`: every case over tessel and over its rival, case by case in turns, in one run.
+
+Two worker processes hold one library each. For every case both prepare and warm up; then they take turns, so that a
+machine that grows hot, or busy with something else, slows both alike; the medians of all samples are compared.
+"""
+
+import argparse
+import json
+import os
+import re
+import select
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import CASES, models, ops, report, startup  # noqa: F401  (imported for the cases they register)
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 300  # seconds a worker may be silent
+
+# How each library is held to an instruction set: tessel by its own variable, PyTorch by those of its three parts.
+ISA = {
+    "scalar": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"},
+    "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+    "avx512": {
+        "ATEN_CPU_CAPABILITY": "avx512",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX512_E3",
+    },
+    "amx": {},
+}
+
+# What may stand on the other side: the module it is imported as, and the version the aims were set against.
+RIVALS = {"torch": ("PyTorch", "2.13"), "tessel": ("tessel", "")}
+
+MISSING = """\
+{title} could not be imported by {python}:
+  {error}
+
+The benchmark runs the same code over both libraries, so it needs {title} {version} beside tessel. Either
+
+  make bench                                  makes .venv-peer with both of them, or
+  {python} -m pip install 'torch=={version}.*' --extra-index-url https://download.pytorch.org/whl/cpu
+                                              puts it where it was looked for, or
+  python -m benchmarks --rival-python PATH    names another interpreter that has it (with numpy).
+"""
+
+
+class Died(Exception):
+    pass
+
+
+class Worker:
+    """A worker process and the conversation with it."""
+
+    def __init__(self, python, library, environment, specs):
+        command = [python, "-m", "benchmarks.worker", library, *(["--specs"] if specs else [])]
+        self.process = subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.hello = self.answer()
+
+    def answer(self):
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            self.process.kill()
+            raise Died(f"no answer within {PATIENCE} s")
+        line = self.process.stdout.readline()
+        if not line:
+            raise Died(f"the process ended with status {self.process.wait()}")
+        return json.loads(line)
+
+    def ask(self, **request):
+        try:
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise Died(f"the process ended with status {self.process.wait()}") from None
+        return self.answer()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Side:
+    """One of the two libraries: its interpreter, its environment, and its worker, started anew should it die."""
+
+    def __init__(self, title, library, python, environment, specs):
+        self.title, self.library, self.python, self.environment, self.specs = title, library, python, environment, specs
+        self.worker, self.threads = None, None
+
+    def start(self):
+        """The worker's first words: {"version", "threads"} or {"error"}."""
+        self.worker = Worker(self.python, self.library, self.environment, self.specs)
+        return self.worker.hello
+
+    def ask(self, **request):
+        """The worker's answer; a crash is answered as an error, and the next question goes to a new worker."""
+        try:
+            if self.worker is None:
+                self.start()
+                self.worker.ask(do="threads", threads=self.threads)
+            return self.worker.ask(**request)
+        except Died as death:
+            self.worker = None
+            return {"error": str(death)}
+
+
+def run(case, tessel, rival, seconds, rounds):
+    """Times one case on both sides; `seconds` is what each may spend on it, cut into `rounds` turns."""
+    sample = min(0.01, seconds / (4 * rounds))
+    answers = {side: side.ask(do="prepare", case=case.name, sample_seconds=sample) for side in (rival, tessel)}
+    notes = [f"{side.title}: {answer['error']}" for side, answer in answers.items() if "error" in answer]
+    times = {}
+    for _ in range(rounds):
+        for side, prepared in answers.items():
+            if "error" in prepared:
+                continue
+            each = max(prepared["calls"] * prepared["seconds"], 1e-6)
+            measured = side.ask(do="measure", samples=max(1, min(50, int(seconds / rounds / each))))
+            if "error" in measured:
+                answers[side] = measured
+                notes.append(f"{side.title}: {measured['error']}")
+                times.pop(side, None)
+            else:
+                times.setdefault(side, []).extend(measured["times"])
+    a, b = answers[tessel].get("value"), answers[rival].get("value")
+    if a and b and not alike(a, b):
+        notes.append(f"the results differ: {rival.title} {b}, {tessel.title} {a}")
+    medians = {side: statistics.median(samples) for side, samples in times.items()}
+    return report.Row(
+        case.name, case.group, medians.get(rival), medians.get(tessel), aim=case.aim, note="; ".join(notes)
+    )
+
+
+def alike(a, b, tolerance=1e-4):
+    """Whether two [shape, sum, sum of magnitudes] describe the same result, give or take the order of summing."""
+    scale = tolerance * (abs(b[2]) + 1e-6)
+    nan = any(x != x for x in (a[1], b[1]))
+    return a[0] == b[0] and (nan or (abs(a[1] - b[1]) <= scale and abs(a[2] - b[2]) <= scale))
+
+
+def import_rows(tessel, rival, repeats):
+    """The two rows about importing; the limits are absolute, numpy's own share taken off."""
+    figures = {}
+    for side in (rival, tessel):
+        try:
+            figures[side] = startup.measure(side.python, side.library, side.environment, repeats)
+        except subprocess.CalledProcessError as error:
+            return [report.Row("import", "startup", None, None, limit=0.06, note=error.stderr.strip().splitlines()[-1])]
+    (rival_ms, rival_mb), (ms, mb) = figures[rival], figures[tessel]
+    return [
+        report.Row("import, over numpy's", "startup", rival_ms / 1e3, ms / 1e3, limit=0.06),
+        report.Row("memory after import, over numpy's", "startup", rival_mb, mb, limit=20, unit="MB"),
+    ]
+
+
+def show_progress(line):
+    """Overwrites the terminal's last line; silent where stderr is no terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def cpu_name():
+    found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    return found[1] if found else os.uname().machine
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
+    parser.add_argument("--only", metavar="REGEX", help="cases whose name it is found in")
+    parser.add_argument("--specs", action="store_true", help="also every bench case of tests/specs")
+    parser.add_argument("--list", action="store_true", help="print the cases and leave")
+    parser.add_argument("--quick", action="store_true", help="a fifth of the time; the noise is larger")
+    parser.add_argument("--threads", type=int, help="of both libraries; default: what tessel chooses")
+    parser.add_argument("--isa", choices=list(ISA), help="holds both libraries to an instruction set")
+    parser.add_argument("--rival", choices=list(RIVALS), default="torch")
+    parser.add_argument(
+        "--rival-python", metavar="PATH", default=sys.executable, help="an interpreter that has the rival"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "build" / "bench", help="folder for speed.json, speed.png"
+    )
+    parser.add_argument("--readme", type=Path, help="file whose speed table is replaced")
+    parser.add_argument("--strict", action="store_true", help="exit with status 1 when an aim is missed")
+    args = parser.parse_args()
+
+    if args.specs:
+        ops.register_specs()
+    chosen = [case for case in CASES.values() if not args.only or re.search(args.only, case.name)]
+    startup_chosen = not args.only or re.search(args.only, "import, over numpy's; memory after import, over numpy's")
+    if args.list:
+        print("\n".join(case.name for case in chosen))
+        return
+
+    environment = dict(os.environ)
+    if args.isa:
+        environment.update(ISA[args.isa], TESSEL_ISA=args.isa)
+    title, version = RIVALS[args.rival]
+    tessel = Side("tessel", "tessel", sys.executable, environment, args.specs)
+    rival = Side(title, args.rival, args.rival_python, environment, args.specs)
+    for side, wanted in ((tessel, ""), (rival, version)):
+        hello = side.start()
+        if "error" in hello and side is rival:
+            sys.exit(MISSING.format(title=title, python=side.python, error=hello["error"], version=version))
+        if "error" in hello:
+            sys.exit(f"tessel could not be imported by {side.python}:\n  {hello['error']}\nmake bench installs it.")
+        side.title = f"{side.title} {hello['version']}"
+        if not hello["version"].startswith(wanted):
+            print(f"The aims were set against {title} {wanted}; this is {hello['version']}.", file=sys.stderr)
+    threads = args.threads or tessel.worker.hello["threads"]
+    for side in (tessel, rival):
+        side.threads = threads
+        side.ask(do="threads", threads=threads)
+
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load > cores / 2:
+        print(f"The machine is busy (load {load:.1f} on {cores} cores): figures will be noisy.", file=sys.stderr)
+
+    seconds, rounds = (0.3, 3) if args.quick else (1.5, 7)
+    rows, start = [], time.perf_counter()
+    if startup_chosen:
+        rows += import_rows(tessel, rival, repeats=3 if args.quick else 9)
+    for i, case in enumerate(chosen):
+        show_progress(f"{i + 1}/{len(chosen)} {case.name}")
+        rows.append(run(case, tessel, rival, seconds, rounds))
+    show_progress("")
+    for side in (tessel, rival):
+        if side.worker:
+            side.worker.close()
+
+    machine = {
+        "cpu": cpu_name(),
+        "threads": threads,
+        "isa": args.isa or "the best it has",
+        "rival": rival.title,
+        "tessel": tessel.title,
+        "python": sys.version.split()[0],
+        "seconds": round(time.perf_counter() - start),
+    }
+    print(report.text(rows, machine))
+    args.output.mkdir(parents=True, exist_ok=True)
+    report.write_json(args.output / "speed.json", rows, machine)
+    try:
+        report.write_picture(args.output / "speed.png", rows, machine)
+    except ImportError:
+        print("No picture: matplotlib is not installed.", file=sys.stderr)
+    if args.readme:
+        report.write_readme(args.readme, rows, machine)
+    if args.strict and any(row.met is False for row in rows):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

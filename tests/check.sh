@@ -1,0 +1,107 @@
+#!/bin/sh
+# Everything that `make test` does not reach: sanitizers, 64-bit Arm, the CUDA half, every instruction set.
+#
+#   sh tests/check.sh            all parts, then a summary; status 1 unless every part passed
+#   sh tests/check.sh isa arm    these parts only
+#
+# A part that cannot run has failed, with one exception said out loud: no nvcc, no CUDA compile. As root on Debian
+# and Ubuntu missing tools are installed. Runs from `make check`, which made .venv with the tests' requirements.
+set -eu
+cd "$(dirname "$0")/.."
+python=${VENV:-.venv}/bin/python
+build=build/check
+skipped=75  # the status of a part that is not for this machine (EX_TEMPFAIL)
+
+# need COMMAND PACKAGE: the command is there, if need be after installing the package
+need() {
+  command -v "$1" >/dev/null 2>&1 && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "check: installing $2 for $1"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null
+  fi
+  command -v "$1" >/dev/null 2>&1 || { echo "check: $1 is missing; it comes with: apt-get install $2" >&2; exit 1; }
+}
+
+# install NAME: tessel, built in a folder of its own, into build/check/NAME/site
+install() {
+  SKBUILD_BUILD_DIR=$build/$1/objects "$python" -m pip install --quiet --no-build-isolation --no-deps --upgrade \
+    --target "$build/$1/site" .
+}
+
+# The whole test suite on every instruction set that this machine has. TESSEL_ISA caps what the engine picks.
+part_isa() {
+  for isa in scalar avx2 avx512 amx; do
+    case $isa in
+      scalar) flags='' ;;
+      avx2) flags='avx2 fma f16c' ;;
+      avx512) flags='avx512f avx512bw avx512dq avx512vl' ;;
+      amx) flags='amx_tile amx_bf16' ;;
+    esac
+    absent=''
+    for flag in $flags; do
+      grep -qw "$flag" /proc/cpuinfo || absent="$absent $flag"
+    done
+    if [ -n "$absent" ]; then
+      echo "check: NOT TESTED on this machine: $isa (it has no$absent)"
+      continue
+    fi
+    echo "check: instruction set $isa"
+    TESSEL_ISA=$isa "$python" -m pytest -q tests --ignore=tests/peer
+  done
+}
+
+# The suite over an engine that watches its own memory and arithmetic. Python itself is not instrumented, so the
+# sanitizer's library goes in first; leaks are not looked for, an interpreter leaves much behind on purpose.
+part_sanitizers() {
+  export CXXFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1'
+  export SKBUILD_CMAKE_BUILD_TYPE=RelWithDebInfo SKBUILD_INSTALL_STRIP=false
+  install sanitizers
+  preload="$(${CXX:-g++} -print-file-name=libasan.so) $(${CXX:-g++} -print-file-name=libstdc++.so.6)"
+  # test_house.py reads the symbols of the engine as it is shipped, which this one is not.
+  LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
+    PYTHONMALLOC=malloc PYTHONPATH=$PWD/$build/sanitizers/site \
+    "$python" -m pytest -q tests --ignore=tests/peer --ignore=tests/test_house.py -p no:cacheprovider
+}
+
+# The engine's C++ for 64-bit Arm, run under qemu, its values compared with this machine's.
+part_arm() {
+  need aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
+  need qemu-aarch64 qemu-user
+  sh tests/arm64.sh
+}
+
+# The CUDA half, compiled for both generations it is written for. Running it takes a GPU: make cuda, then make test.
+part_cuda() {
+  if ! command -v nvcc >/dev/null 2>&1; then
+    echo 'check: **** THE CUDA HALF IS NOT COMPILED: there is no nvcc on this machine ****'
+    exit $skipped
+  fi
+  export SKBUILD_CMAKE_DEFINE=TESSEL_CUDA=ON CUDAARCHS='80-real;90-real'
+  install cuda
+  find "$build/cuda/site" -name '*cuda*.so' | grep -q . || { echo 'check: no CUDA library was built' >&2; exit 1; }
+}
+
+# A part runs as a process of its own (this script, called with --part), so that its failure ends it and no more.
+if [ "${1:-}" = --part ]; then
+  "part_$2"
+  exit
+fi
+
+failed=0
+summary=''
+for part in ${*:-isa sanitizers arm cuda}; do
+  echo "check: ---- $part"
+  start=$(date +%s)
+  status=0
+  sh tests/check.sh --part "$part" || status=$?
+  case $status in
+    0) verdict=passed ;;
+    "$skipped") verdict='SKIPPED' ;;
+    *) verdict=FAILED failed=1 ;;
+  esac
+  summary="$summary  $part: $verdict ($(($(date +%s) - start)) s)
+"
+done
+printf 'check: summary\n%s' "$summary"
+exit $failed
