@@ -83,8 +83,8 @@ struct Part { bool first, last; };
 void activate(Activation activation, float* x, int64_t n);    // in place, n contiguous values
 void activate(Activation activation, double* x, int64_t n);
 
-// Merges a tile of sums [rows, cols] (leading dimension `lead`) into c, whose partial sums live in `sums` (c itself when
-// T is the compute type). i and j are the tile's place in the result, for the biases.
+// Merges a tile of sums [rows, cols] (leading dimension `lead`, readable for a vector beyond its end) into c, whose partial
+// sums live in `sums` (c itself when T is the compute type). i and j are the tile's place in the result, for the biases.
 template <class T>
 void merge(Compute<T>* from, int64_t lead, int rows, int cols, T* c, int64_t c_row, int64_t c_col, Compute<T>* sums,
            int64_t sums_row, int64_t sums_col, int64_t i, int64_t j, const Epilogue<T>& e, Part part) {
@@ -115,7 +115,7 @@ void merge(Compute<T>* from, int64_t lead, int rows, int cols, T* c, int64_t c_r
           }
         }
         if (e.activation == Activation::none) D::store(c + r * c_row + q, v, n);
-        else D::store(x + q, v);
+        else D::store(x + q, v, n);  // the lanes beyond are another segment's
       }
       if (part.last && e.activation != Activation::none) {
         activate(e.activation, x, cols);
@@ -157,7 +157,7 @@ inline void product(int64_t k, const Compute<T>* a, int rows, const Compute<T>* 
       return;
     }
   }
-  alignas(64) S buffer[kTileRows * kTileCols<S>];
+  alignas(64) S buffer[kTileRows * kTileCols<S> + W];
   run(k, a, b, buffer, vectors * W, false);
   merge(buffer, vectors * W, rows, cols, c, c_row, c_col, sums, sums_row, sums_col, i, j, e, part);
 }
