@@ -34,12 +34,15 @@ TESSEL_FN float random_sqrt(float a) { return __builtin_sqrtf(a); }
 TESSEL_FN double random_sqrt(double a) { return __builtin_sqrt(a); }
 #endif
 
-// c[0] + c[1] z + c[2] z^2 + ...
-template <class T, int n> TESSEL_FN T random_polynomial(T z, const T (&c)[n]) {
-  T sum = c[n - 1];
-  for (int i = n - 2; i >= 0; --i) sum = random_times(sum, z) + c[i];
-  return sum;
+// c0 + c1 z + c2 z^2 + ...
+template <class T> TESSEL_FN T random_polynomial(T, T c0) { return c0; }
+template <class T, class... More> TESSEL_FN T random_polynomial(T z, T c0, More... more) {
+  return random_times(z, random_polynomial(z, more...)) + c0;
 }
+
+// Exact, by placing the integer in the fraction of 2^52: not every instruction set has this conversion for vectors.
+TESSEL_FN double random_double(uint32_t i) { return __builtin_bit_cast(double, 0x4330000000000000 | i) - 0x1p52; }
+TESSEL_FN double random_double(int32_t i) { return random_double(uint32_t(i) ^ 0x80000000) - 0x1p31; }
 
 // ---- bits
 
@@ -84,7 +87,7 @@ TESSEL_FN RandomWide random_wide(uint64_t seed, uint64_t draw, uint64_t element)
 // [0, 1): multiples of 2^-24 and 2^-53.
 TESSEL_FN float random_unit(RandomWord w) { return float(int32_t(w.bits >> 8)) * 0x1p-24f; }
 TESSEL_FN double random_unit(RandomWide w) {
-  return random_times(double(w.high), 0x1p-32) + random_times(double(w.low >> 11), 0x1p-53);
+  return random_times(random_double(w.high), 0x1p-32) + random_times(random_double(w.low >> 11), 0x1p-53);
 }
 // [0, 1) in the digits of a 16-bit float, so that rounding never makes a 1 of it.
 TESSEL_FN float random_unit(RandomWord w, int digits) {
@@ -99,25 +102,26 @@ TESSEL_FN double random_positive(RandomWide w) { return random_unit(w) + 0x1p-54
 // log(x) of a positive normal number: x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)); with s = f / (2 + f) and
 // z = s^2, log(1 + f) = 2 s + s z P(z) = f - s (f - z P(z)).
 TESSEL_FN float random_log(float x) {
-  constexpr float c[] = {0.666666851f, 0.3998875772f, 0.2958098593f};
   constexpr uint32_t sqrt_half = 0x3f3504f3;
   const uint32_t t = __builtin_bit_cast(uint32_t, x) - sqrt_half;
   const float e = float(int32_t(t) >> 23), f = __builtin_bit_cast(float, (t & 0x7fffff) + sqrt_half) - 1;
   const float s = random_ratio(f, 2 + f), z = random_times(s, s);
-  const float log_1_f = f - random_times(s, f - random_times(z, random_polynomial(z, c)));
+  const float p = random_polynomial(z, 0.666666851f, 0.3998875772f, 0.2958098593f);
+  const float log_1_f = f - random_times(s, f - random_times(z, p));
   return random_times(e, 0x1.62e4p-1f) + (random_times(e, 1.42860682e-6f) + log_1_f);
 }
 // log(1 + f) from s = f / (2 + f)
 TESSEL_FN double random_log_ratio(double f, double s) {
-  constexpr double c[] = {0.666666666666666665,  0.400000000000008832, 0.28571428570799785,  0.222222223925810451,
-                          0.181817955475211362,  0.153862447376216666, 0.132686383692668239, 0.130880348509275538};
   const double z = random_times(s, s);
-  return f - random_times(s, f - random_times(z, random_polynomial(z, c)));
+  const double p = random_polynomial(z, 0.666666666666666665, 0.400000000000008832, 0.28571428570799785,
+                                     0.222222223925810451, 0.181817955475211362, 0.153862447376216666,
+                                     0.132686383692668239, 0.130880348509275538);
+  return f - random_times(s, f - random_times(z, p));
 }
 TESSEL_FN double random_log(double x) {
   constexpr uint64_t sqrt_half = 0x3fe6a09e667f3bcd;
   const uint64_t t = __builtin_bit_cast(uint64_t, x) - sqrt_half;
-  const double e = double(int32_t(uint32_t(t >> 32)) >> 20);
+  const double e = random_double(int32_t(uint32_t(t >> 32)) >> 20);
   const double f = __builtin_bit_cast(double, (t & 0xfffffffffffff) + sqrt_half) - 1;
   const double log_1_f = random_log_ratio(f, random_ratio(f, 2 + f));
   return random_times(e, 0x1.62e42fefa2p-1) + (random_times(e, 7.3710025651677989e-13) + log_1_f);
@@ -130,26 +134,27 @@ TESSEL_FN double random_log_complement(double p) {
 
 // exp(x): x = k log(2) + r, exp(r) = 1 + r + r^2 E(r); 2^k in two steps, as it may lie outside of the exponents.
 TESSEL_FN float random_exp(float x) {
-  constexpr float c[] = {0.5f, 0.1666657667f, 0.04166655421f, 0.008363232884f, 0.001392625083f};
-  x = x > -104 ? x : -104;
-  x = x < 89 ? x : 89;
+  x = x < -104 ? -104 : x;
   constexpr float rounder = 0x1.8p23f;  // adding it leaves an integer
-  const float k = random_times(x, 1.44269504f) + rounder - rounder;
+  float k = random_times(x, 1.44269504f) + rounder - rounder;
+  k = k < 129 ? k : 129;
   const float r = x - random_times(k, 0x1.62e4p-1f) - random_times(k, 1.42860682e-6f);
-  const float y = 1 + (r + random_times(random_times(r, r), random_polynomial(r, c)));
+  const float p = random_polynomial(r, 0.5f, 0.1666657667f, 0.04166655421f, 0.008363232884f, 0.001392625083f);
+  const float y = 1 + (r + random_times(random_times(r, r), p));
   const int32_t e = int32_t(k), half = e >> 1;
   return y * __builtin_bit_cast(float, (half + 127) << 23) * __builtin_bit_cast(float, (e - half + 127) << 23);
 }
 TESSEL_FN double random_exp(double x) {
-  constexpr double c[] = {0.500000000000000103,   0.166666666666666675,   0.0416666666666238205,  0.0083333333333300382,
-                          0.00138888889173670806, 0.00019841269863171556, 0.0000248015210578682052, 2.75572682769056962e-6,
-                          2.76202015910315488e-7, 2.5100472505694996e-8};
-  x = x > -746 ? x : -746;
-  x = x < 710 ? x : 710;
+  x = x < -746 ? -746 : x;
   constexpr double rounder = 0x1.8p52;
-  const double k = random_times(x, 1.4426950408889634) + rounder - rounder;
+  double k = random_times(x, 1.4426950408889634) + rounder - rounder;
+  k = k < 1025 ? k : 1025;
   const double r = x - random_times(k, 0x1.62e42fefa2p-1) - random_times(k, 7.3710025651677989e-13);
-  const double y = 1 + (r + random_times(random_times(r, r), random_polynomial(r, c)));
+  const double p = random_polynomial(r, 0.500000000000000103, 0.166666666666666675, 0.0416666666666238205,
+                                     0.0083333333333300382, 0.00138888889173670806, 0.00019841269863171556,
+                                     0.0000248015210578682052, 2.75572682769056962e-6, 2.76202015910315488e-7,
+                                     2.5100472505694996e-8);
+  const double y = 1 + (r + random_times(random_times(r, r), p));
   const int32_t e = int32_t(k), half = e >> 1;
   return y * __builtin_bit_cast(double, int64_t(half + 1023) << 52) * __builtin_bit_cast(double, int64_t(e - half + 1023) << 52);
 }
@@ -165,20 +170,22 @@ template <class T> TESSEL_FN RandomPoint<T> random_in_quarter(uint32_t quarter, 
   return {left ? -x : x, below ? -y : y};
 }
 TESSEL_FN RandomPoint<float> random_turn(RandomWord turn) {
-  constexpr float a[] = {1.57079633f, -0.6459640198f, 0.07968703122f, -0.004621966732f};
-  constexpr float b[] = {1, -1.233700549f, 0.2536694104f, -0.02086152834f, 0.0009067398984f};
   const float s = float(int32_t(turn.bits << 2)) * 0x1p-32f, z = random_times(s, s);
-  return random_in_quarter((turn.bits + 0x20000000) >> 30, random_polynomial(z, b), random_times(s, random_polynomial(z, a)));
+  const float cosine = random_polynomial(z, 1.0f, -1.233700549f, 0.2536694104f, -0.02086152834f, 0.0009067398984f);
+  const float sine = random_polynomial(z, 1.57079633f, -0.6459640198f, 0.07968703122f, -0.004621966732f);
+  return random_in_quarter((turn.bits + 0x20000000) >> 30, cosine, random_times(s, sine));
 }
 TESSEL_FN RandomPoint<double> random_turn(RandomWide turn) {
-  constexpr double a[] = {1.5707963267948966,      -0.645964097506246254,  0.0796926262461670275, -0.00468175413531756108,
-                          0.000160441184760306177, -3.59884292592520688e-6, 5.69199136492612377e-8, -6.6351523872308367e-10};
-  constexpr double b[] = {1,                       -1.23370055013616983,      0.253669507901047823,   -0.0208634807633407725,
-                          0.000919260274546844619, -0.0000252020390280291761, 4.71067840550522711e-7, -6.32939634496742351e-9};
   const int32_t high = int32_t(turn.high << 2 | turn.low >> 30);
-  const double s = random_times(double(high), 0x1p-32) + random_times(double(turn.low << 2), 0x1p-64);
+  const double s = random_times(random_double(high), 0x1p-32) + random_times(random_double(turn.low << 2), 0x1p-64);
   const double z = random_times(s, s);
-  return random_in_quarter((turn.high + 0x20000000) >> 30, random_polynomial(z, b), random_times(s, random_polynomial(z, a)));
+  const double cosine = random_polynomial(z, 1.0, -1.23370055013616983, 0.253669507901047823, -0.0208634807633407725,
+                                          0.000919260274546844619, -0.0000252020390280291761, 4.71067840550522711e-7,
+                                          -6.32939634496742351e-9);
+  const double sine = random_polynomial(z, 1.5707963267948966, -0.645964097506246254, 0.0796926262461670275,
+                                        -0.00468175413531756108, 0.000160441184760306177, -3.59884292592520688e-6,
+                                        5.69199136492612377e-8, -6.6351523872308367e-10);
+  return random_in_quarter((turn.high + 0x20000000) >> 30, cosine, random_times(s, sine));
 }
 
 // ---- distributions
@@ -216,18 +223,20 @@ TESSEL_FN double random_cauchy(RandomWide w) {
 
 // Trials until the first success: at least 1. log_failure is random_log_complement(p).
 TESSEL_FN double random_geometric(RandomWide w, double log_failure) {
-  const double trials = __builtin_ceil(random_ratio(random_log(random_positive(w)), log_failure));
-  return trials > 1 ? trials < 0x1p62 ? trials : 0x1p62 : 1;
+  double trials = __builtin_ceil(random_ratio(random_log(random_positive(w)), log_failure));
+  trials = trials < 0x1p62 ? trials : 0x1p62;
+  return trials > 1 ? trials : 1;
 }
 
 // An integer in [0, range): bits * range / 2^32 or 2^64; every one is as likely as another but for 2^-16. Ranges up to
-// kRandomNarrow use 32 bits; 0 stands for 2^64, all bits.
+// kRandomNarrow use 32 bits; 0 stands for 2^64: all bits.
 constexpr uint64_t kRandomNarrow = 1 << 16;
+TESSEL_FN uint64_t random_all(RandomWide w) { return uint64_t(w.high) << 32 | w.low; }
 TESSEL_FN uint64_t random_below(RandomWord w, uint64_t range) { return w.bits * range >> 32; }
 TESSEL_FN uint64_t random_below(RandomWide w, uint64_t range) {
   const uint64_t low = range & 0xffffffff, high = range >> 32;
   const uint64_t middle = w.high * low + (w.low * low >> 32), other = w.low * high + (middle & 0xffffffff);
-  return range == 0 ? uint64_t(w.high) << 32 | w.low : w.high * high + (middle >> 32) + (other >> 32);
+  return w.high * high + (middle >> 32) + (other >> 32);
 }
 
 // The largest number below `to` (but not below `from`) with so many binary digits: what a uniform number in [from, to) is

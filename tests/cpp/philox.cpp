@@ -1,6 +1,7 @@
 // The stream itself: published vectors, and its functions against the C library's.
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 
 #include "check.h"
 

@@ -107,8 +107,8 @@ void geometric(const Plan& plan, const uint32_t* words, double* y) {
 
 void bernoulli(const Plan& plan, const uint32_t* words, const float* x, float* y) {
   const float p = float(plan.args->a);
-  if (x) each(y, [=](int i) { return random_unit(RandomWord{words[i]}) < x[i] ? 1.0f : 0.0f; });
-  else each(y, [=](int i) { return random_unit(RandomWord{words[i]}) < p ? 1.0f : 0.0f; });
+  if (x) each(y, [=](int i) { return random_unit(word(words, i, float())) < x[i] ? 1.0f : 0.0f; });
+  else each(y, [=](int i) { return random_unit(word(words, i, float())) < p ? 1.0f : 0.0f; });
 }
 
 // a is the probability of a zero; the others grow to keep the mean. A zero is x * 0: what is not a number remains so.
@@ -116,14 +116,15 @@ template <class T> void dropout(const Plan& plan, const uint32_t* words, const T
   const double p = plan.args->a;
   const float keep = float(1 - p);
   const T scale = p < 1 ? T(1 / (1 - p)) : T(0);
-  each(y, [=](int i) { return x[i] * (random_unit(RandomWord{words[i]}) < keep ? scale : T(0)); });
+  each(y, [=](int i) { return x[i] * (random_unit(word(words, i, float())) < keep ? scale : T(0)); });
 }
 
 void integers(const Plan& plan, const uint32_t* words, int64_t* y) {
   const bool raw = plan.args->op == Random::raw;
   const uint64_t low = raw ? 0 : uint64_t(plan.args->low), range = raw ? 0 : plan.args->range;
-  if (range > 0 && range <= kRandomNarrow) each(y, [=](int i) { return int64_t(low + random_below(RandomWord{words[i]}, range)); });
-  else each(y, [=](int i) { return int64_t(low + random_below(RandomWide{words[2 * i], words[2 * i + 1]}, range)); });
+  if (range == 0) each(y, [=](int i) { return int64_t(low + random_all(word(words, i, double()))); });
+  else if (range <= kRandomNarrow) each(y, [=](int i) { return int64_t(low + random_below(word(words, i, float()), range)); });
+  else each(y, [=](int i) { return int64_t(low + random_below(word(words, i, double()), range)); });
 }
 
 // Whether an element takes 64 bits.
