@@ -169,22 +169,30 @@ template <class T, class S>
 void pack_columns(const Gather& g, const T* x, int64_t column, int cols, int64_t lead, int64_t p0, int64_t k, S* to) {
   using D = Simd<S>;
   Segment segments[kTileCols<S>];
-  Run runs[kTileCols<S>];
+  Run runs[kTileCols<S>];  // of at most a vector each
   const int64_t count = segments_of(g.axis, column, cols, segments);
   const int64_t plane = g.x_plane(), image = plane * g.channels * g.groups, step = g.axis[2].step;
   for (int64_t p = p0; p < p0 + k;) {
     const int64_t c0 = p % g.channels, channels = least(g.channels - c0, p0 + k - p);
     const Tap tap = tap_of(g, p / g.channels);
     int64_t found = 0, covered = 0;
-    for (int64_t s = 0; s < count; ++s)
-      if (clip(g.axis, segments[s], tap.shift, runs + found)) {
-        runs[found].from += segments[s].image * image + c0 * plane;
-        covered += runs[found++].length;
-      }
-    for (int64_t c = 0; c < channels; ++c, to += lead) {
+    for (int64_t s = 0; s < count; ++s) {
+      Run run;
+      if (!clip(g.axis, segments[s], tap.shift, &run)) continue;
+      run.from += segments[s].image * image + c0 * plane;
+      covered += run.length;
+      for (int64_t l = 0; l < run.length; l += D::width)
+        runs[found++] = {run.lane + l, least(D::width, run.length - l), run.from + l * step};
+    }
+    const T* source = x;
+    for (int64_t c = 0; c < channels; ++c, to += lead, source += plane) {
       if (covered < lead)
         for (int64_t v = 0; v < lead; v += D::width) D::store(to + v, D::zero());
-      for (int64_t r = 0; r < found; ++r) copy_run<T, S>(to + runs[r].lane, x + runs[r].from + c * plane, runs[r].length, step);
+      if (step == 1) {  // whole vectors, zeros beyond the run, for what follows to overwrite
+        for (int64_t r = 0; r < found; ++r) D::store(to + runs[r].lane, D::load(source + runs[r].from, int(runs[r].length)));
+      } else {
+        for (int64_t r = 0; r < found; ++r) copy_run<T, S>(to + runs[r].lane, source + runs[r].from, runs[r].length, step);
+      }
     }
     p += channels;
   }
@@ -344,56 +352,110 @@ void gather(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activa
   if (total > 0) for_tasks(tasks, plan.block * NR * plan.mc * most(plan.depth, 8) / 8, true, multiply);
 }
 
-// ---- depthwise, or nearly: a group of at most four (row, channel) pairs is summed tap by tap, a row of y at a time
-constexpr int64_t kRowBlock = 128;
+// ---- depthwise, or nearly: a group of at most four (row, channel) pairs. The source planes are copied once into a frame of
+// zeros, so that no tap needs clipping, and a row is laid out by residue of the step (x[0], x[s], x[2s], ..., x[1], ...), so
+// that neighbouring positions read neighbouring elements whatever the stride. Then kRowVectors of y stay in registers
+// over all taps: one load and one fused multiply-add each.
+constexpr int kRowVectors = 4;
 
-template <class T> void direct(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activation activation) {
+struct Frame {
+  int64_t least_shift[3], rows[2];  // of the taps; rows of the frame in the two outer dimensions
+  int64_t line, row;                // elements of one residue's line, of a whole row
+
+  explicit Frame(const Gather& g) {
+    for (int d = 0; d < 3; ++d) {
+      const Axis& a = g.axis[d];
+      const int64_t reach = (a.taps - 1) * a.offset_step;
+      least_shift[d] = a.offset + least(reach, 0);
+      const int64_t extent = most(a.count - 1, 0) * a.step + (reach < 0 ? -reach : reach) + 1;
+      if (d < 2) rows[d] = extent;
+      else line = ceil_div(extent, a.step);
+    }
+    row = line * g.axis[2].step;
+  }
+  int64_t plane() const { return rows[0] * rows[1] * row; }
+};
+
+struct Weighted { int64_t at; double weight; };  // where in the frame a tap reads, and what it multiplies with
+
+template <class S> int64_t frame_bytes(const Gather& g) {
+  if (g.taps() == 0) return 0;
+  const Frame f(g);
+  return round_up((f.plane() * g.channels + kRowVectors * Simd<S>::width) * int64_t(sizeof(S)), 64) +
+         round_up(g.depth() * int64_t(sizeof(Weighted)), 64);
+}
+
+template <class T, class S> void fill_frame(const Gather& g, const Frame& f, const T* x, S* to) {
+  const Axis* a = g.axis;
+  const int64_t step = a[2].step;
+  for (int64_t e0 = 0; e0 < f.rows[0]; ++e0)
+    for (int64_t e1 = 0; e1 < f.rows[1]; ++e1, to += f.row) {
+      const int64_t i0 = e0 + f.least_shift[0], i1 = e1 + f.least_shift[1];
+      const bool inside = i0 >= 0 && i0 < a[0].size && i1 >= 0 && i1 < a[1].size;
+      const T* const from = x + (i0 * a[1].size + i1) * a[2].size;
+      for (int64_t residue = 0; residue < step; ++residue) {
+        S* const line = to + residue * f.line;
+        const int64_t shift = f.least_shift[2] + residue;  // element l is x[l * step + shift]
+        int64_t first = least(f.line, most(0, -floor_of(shift, step)));
+        int64_t last = most(first, least(f.line, floor_of(a[2].size - 1 - shift, step) + 1));
+        if (!inside) first = last = f.line;
+        for (int64_t l = 0; l < first; ++l) line[l] = S(0);
+        if (step == 1) for (int64_t l = first; l < last; ++l) line[l] = S(widen(from[l + shift]));
+        else for (int64_t l = first; l < last; ++l) line[l] = S(widen(from[l * step + shift]));
+        for (int64_t l = last; l < f.line; ++l) line[l] = S(0);
+      }
+    }
+}
+
+template <class T> void direct(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activation activation, char* scratch) {
   using S = Compute<T>;
   using D = Simd<S>;
-  constexpr int W = D::width;
-  const int64_t x_plane = g.x_plane(), y_plane = g.y_plane();
+  constexpr int W = D::width, kLanes = kRowVectors * W;
+  const int64_t bytes = frame_bytes<S>(g), y_plane = g.y_plane(), taps = g.taps();
   const Axis* a = g.axis;
-  auto planes = [&](int64_t begin, int64_t end, int) {
+  auto planes = [&](int64_t begin, int64_t end, int worker) {
     const Flush flush;
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t row = task % g.rows, group = task / g.rows % g.groups, image = task / g.rows / g.groups;
-      const Epilogue<T> e{S(1), S(0), bias, 1, nullptr, 0, activation};
-      T* const plane = y + task * y_plane;
-      const int64_t rows = a[0].count * a[1].count;
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t q = 0; q < a[2].count; q += kRowBlock) {
-          alignas(64) S sum[kRowBlock + W] = {};
-          const Segment segment{0, least(kRowBlock, a[2].count - q), image, {r / a[1].count, r % a[1].count, q}};
-          for (int64_t c = 0; c < g.channels; ++c) {
-            const T* const source = x + ((image * g.groups + group) * g.channels + c) * x_plane;
-            const T* const weights = w + group * g.w_group + row * g.w_row + c * g.w_channel;
-            for (int64_t t = 0; t < g.taps(); ++t) {
-              const Tap tap = tap_of(g, t);
-              Run run;
-              if (!clip(a, segment, tap.shift, &run)) continue;
-              const S weight = widen(weights[tap.w]);
-              S* const to = sum + run.lane;
-              const T* const from = source + run.from;
-              if (a[2].step == 1) {
-                const typename D::V v = D::set(weight);
-                int64_t l = 0;
-                for (; l + W <= run.length; l += W) D::store(to + l, D::fma(v, D::load(from + l), D::load(to + l)));
-                if (const int rest = int(run.length - l)) {
-                  D::store(to + l, D::fma(v, D::load(from + l, rest), D::load(to + l)), rest);
-                }
-              } else {
-                const int64_t step = a[2].step;
-                for (int64_t l = 0; l < run.length; ++l) to[l] += weight * S(widen(from[l * step]));
+    const Frame f(g);
+    S* const frame = reinterpret_cast<S*>(scratch + worker * bytes);
+    Weighted* const weighted = reinterpret_cast<Weighted*>(scratch + (worker + 1) * bytes - round_up(g.depth() * int64_t(sizeof(Weighted)), 64));
+    const Epilogue<T> e{S(1), S(0), bias, 1, nullptr, 0, activation};
+    for (int64_t task = begin; task < end; ++task) {  // (image, group)
+      const int64_t group = task % g.groups;
+      for (int64_t c = 0; c < (taps ? g.channels : 0); ++c)
+        fill_frame<T, S>(g, f, x + (task * g.channels + c) * g.x_plane(), frame + c * f.plane());
+      if (taps)
+        for (int l = 0; l < kLanes; ++l) frame[f.plane() * g.channels + l] = S(0);
+      for (int64_t row = 0; row < g.rows; ++row) {
+        for (int64_t p = 0; p < g.depth(); ++p) {
+          const Tap tap = tap_of(g, p % taps);
+          const int64_t c = p / taps, u = tap.shift[2] - f.least_shift[2];
+          weighted[p] = {c * f.plane() + ((tap.shift[0] - f.least_shift[0]) * f.rows[1] + tap.shift[1] - f.least_shift[1]) * f.row +
+                             u % a[2].step * f.line + u / a[2].step,
+                         double(widen(w[group * g.w_group + row * g.w_row + c * g.w_channel + tap.w]))};
+        }
+        T* const plane = y + (task * g.rows + row) * y_plane;
+        for (int64_t q0 = 0; q0 < a[0].count; ++q0)
+          for (int64_t q1 = 0; q1 < a[1].count; ++q1) {
+            const S* const from = frame + (q0 * a[0].step * f.rows[1] + q1 * a[1].step) * f.row;
+            T* const to = plane + ((a[0].to + q0 * a[0].to_step) * g.y_size[1] + a[1].to + q1 * a[1].to_step) * g.y_size[2] + a[2].to;
+            for (int64_t q = 0; q < a[2].count; q += kLanes) {
+              typename D::V sum[kRowVectors];
+              for (auto& v : sum) v = D::zero();
+              for (int64_t p = 0; p < g.depth(); ++p) {
+                const typename D::V weight = D::set(S(weighted[p].weight));
+                const S* const at = from + weighted[p].at + q;
+                for (int v = 0; v < kRowVectors; ++v) sum[v] = D::fma(weight, D::load(at + v * W), sum[v]);
               }
+              alignas(64) S row_sums[kLanes + W];
+              for (int v = 0; v < kRowVectors; ++v) D::store(row_sums + v * W, sum[v]);
+              merge<T>(row_sums, 0, 1, int(least(kLanes, a[2].count - q)), to + q * a[2].to_step, 0, a[2].to_step, nullptr, 0, 1,
+                       group * g.rows + row, 0, e, {true, true});
             }
           }
-          const int64_t y0 = a[0].to + segment.q[0] * a[0].to_step, y1 = a[1].to + segment.q[1] * a[1].to_step;
-          merge<T>(sum, 0, 1, int(segment.length), plane + (y0 * g.y_size[1] + y1) * g.y_size[2] + a[2].to + q * a[2].to_step, 0,
-                   a[2].to_step, nullptr, 0, 1, group * g.rows + row, 0, e, {true, true});
-        }
+      }
     }
   };
-  for_tasks(g.batch * g.groups * g.rows, g.positions() * (g.channels * g.taps() + 4) / 4, true, planes);
+  for_tasks(g.batch * g.groups, g.rows * g.positions() * (g.depth() + 4) / 8, true, planes);
 }
 
 // ---- backward-weight: dw[row, (channel, tap)] = sum over positions of dy[row, position] * x[channel, position under tap].
@@ -527,49 +589,68 @@ template <class T> void weight_products(const ConvArgs& c, char* scratch) {
   for_tasks(plan.weights, plan.splits, true, add);
 }
 
-// The depthwise case: an image's plane of dy against its plane of x, tap by tap; then over images in order.
-template <class T> Compute<T> plane_dot(const Gather& g, const T* x, const T* dy, const int64_t* shift) {
+// The depthwise case: an image's plane of dy against the frame of its plane of x, four taps at a time; then over images
+// in order.
+constexpr int kTapGroup = 4;
+
+template <class T>
+void plane_dots(const Gather& g, const Frame& f, const Compute<T>* frame, const T* dy, Compute<T>* to) {
   using S = Compute<T>;
   using D = Simd<S>;
   constexpr int W = D::width;
   const Axis* a = g.axis;
-  typename D::V sum = D::zero();
-  S rest_sum = 0;
-  for (int64_t r = 0; r < a[0].count * a[1].count; ++r) {
-    const Segment segment{0, a[2].count, 0, {r / a[1].count, r % a[1].count, 0}};
-    Run run;
-    if (!clip(a, segment, shift, &run)) continue;
-    const T* const left = dy + r * a[2].count + run.lane;
-    const T* const right = x + run.from;
-    if (a[2].step == 1) {
-      for (int64_t l = 0; l < run.length; l += W) {
-        const int n = int(least(W, run.length - l));
-        sum = D::fma(D::load(left + l, n), D::load(right + l, n), sum);
-      }
-    } else {
-      for (int64_t l = 0; l < run.length; ++l) rest_sum += S(widen(left[l])) * S(widen(right[l * a[2].step]));
+  const int64_t taps = g.taps();
+  for (int64_t t = 0; t < taps; t += kTapGroup) {
+    int64_t at[kTapGroup];
+    for (int i = 0; i < kTapGroup; ++i) {
+      const Tap tap = tap_of(g, least(t + i, taps - 1));
+      const int64_t u = tap.shift[2] - f.least_shift[2];
+      at[i] = ((tap.shift[0] - f.least_shift[0]) * f.rows[1] + tap.shift[1] - f.least_shift[1]) * f.row + u % a[2].step * f.line +
+              u / a[2].step;
     }
+    typename D::V sum[kTapGroup];
+    for (auto& v : sum) v = D::zero();
+    const T* left = dy;
+    for (int64_t q0 = 0; q0 < a[0].count; ++q0)
+      for (int64_t q1 = 0; q1 < a[1].count; ++q1, left += a[2].count) {
+        const S* const right = frame + (q0 * a[0].step * f.rows[1] + q1 * a[1].step) * f.row;
+        int64_t q = 0;
+        for (; q + W <= a[2].count; q += W) {
+          const typename D::V d = D::load(left + q);
+          for (int i = 0; i < kTapGroup; ++i) sum[i] = D::fma(d, D::load(right + at[i] + q), sum[i]);
+        }
+        if (const int rest = int(a[2].count - q)) {
+          const typename D::V d = D::load(left + q, rest);
+          for (int i = 0; i < kTapGroup; ++i) sum[i] = D::fma(d, D::load(right + at[i] + q, rest), sum[i]);
+        }
+      }
+    for (int i = 0; i < kTapGroup && t + i < taps; ++i) to[t + i] = D::sum(sum[i]);
   }
-  return D::sum(sum) + rest_sum;
+}
+
+template <class T> int64_t direct_weight_partials(const ConvArgs& c) {
+  const int64_t taps = c.kernel[0] * c.kernel[1] * c.kernel[2];
+  return round_up(c.batch * c.groups * c.in_channels * c.out_channels * taps * int64_t(sizeof(Compute<T>)), 64);
 }
 
 template <class T> void direct_weight(const ConvArgs& c, char* scratch) {
   using S = Compute<T>;
   const Gather g = forward_gather(c);
-  const int64_t taps = g.taps(), positions = g.positions(), x_plane = g.x_plane();
+  const Frame f(g);
+  const int64_t taps = g.taps(), positions = g.positions(), bytes = frame_bytes<S>(g);
   const int64_t each = c.out_channels * c.in_channels * taps, weights = c.groups * each;
   S* const partial = reinterpret_cast<S*>(scratch);
-  auto planes = [&](int64_t begin, int64_t end, int) {
+  char* const frames = scratch + direct_weight_partials<T>(c);
+  auto planes = [&](int64_t begin, int64_t end, int worker) {
     const Flush flush;
-    for (int64_t task = begin; task < end; ++task) {  // (image, group)
-      S* const to = partial + task * each;
-      for (int64_t row = 0; row < c.out_channels; ++row)
-        for (int64_t channel = 0; channel < c.in_channels; ++channel)
-          for (int64_t t = 0; t < taps; ++t)
-            to[(row * c.in_channels + channel) * taps + t] =
-                plane_dot<T>(g, static_cast<const T*>(c.x) + (task * c.in_channels + channel) * x_plane,
-                             static_cast<const T*>(c.y) + (task * c.out_channels + row) * positions, tap_of(g, t).shift);
-    }
+    S* const frame = reinterpret_cast<S*>(frames + worker * bytes);
+    for (int64_t task = begin; task < end; ++task)  // (image, group)
+      for (int64_t channel = 0; channel < c.in_channels; ++channel) {
+        fill_frame<T, S>(g, f, static_cast<const T*>(c.x) + (task * c.in_channels + channel) * g.x_plane(), frame);
+        for (int64_t row = 0; row < c.out_channels; ++row)
+          plane_dots<T>(g, f, frame, static_cast<const T*>(c.y) + (task * c.out_channels + row) * positions,
+                        partial + task * each + (row * c.in_channels + channel) * taps);
+      }
   };
   for_tasks(c.batch * c.groups, each * positions / 4, true, planes);
   const Flush flush;
@@ -613,6 +694,10 @@ bool direct_weights(const ConvArgs& c) {
   return c.groups > 1 && c.in_channels * c.out_channels <= 4 && c.kernel[0] * c.kernel[1] * c.kernel[2] <= 64;
 }
 
+template <class T> int64_t scratch_of(const Gather& g) {
+  return g.direct() ? num_threads() * frame_bytes<Compute<T>>(g) : GatherPlan<T>(g).scratch();
+}
+
 template <class F> void each_residue(const ConvArgs& c, const F& f) {
   for (int64_t r0 = 0; r0 < least(c.stride[0], c.in[0]); ++r0)
     for (int64_t r1 = 0; r1 < least(c.stride[1], c.in[1]); ++r1)
@@ -626,7 +711,7 @@ int64_t conv_scratch(const ConvArgs& c) {
   return with_floating(c.dtype, [&](auto type) -> int64_t {
     using T = typename decltype(type)::type;
     const Gather g = forward_gather(c);
-    return g.direct() ? 0 : GatherPlan<T>(g).scratch();
+    return scratch_of<T>(g);
   });
 }
 
@@ -636,7 +721,7 @@ void conv(const ConvArgs& c, void* scratch) {
     using T = typename decltype(type)::type;
     const Gather g = forward_gather(c);
     const T *x = static_cast<const T*>(c.x), *w = static_cast<const T*>(c.w), *bias = static_cast<const T*>(c.bias);
-    if (g.direct()) direct<T>(g, x, w, static_cast<T*>(c.y), bias, c.activation);
+    if (g.direct()) direct<T>(g, x, w, static_cast<T*>(c.y), bias, c.activation, static_cast<char*>(scratch));
     else gather<T>(g, x, w, static_cast<T*>(c.y), bias, c.activation, static_cast<char*>(scratch));
   });
 }
@@ -647,7 +732,7 @@ int64_t conv_backward_data_scratch(const ConvArgs& c) {
     using T = typename decltype(type)::type;
     int64_t bytes = 0;
     each_residue(c, [&](const Gather& g) {
-      if (!g.direct()) bytes = most(bytes, GatherPlan<T>(g).scratch());
+      bytes = most(bytes, scratch_of<T>(g));
     });
     return bytes;
   });
@@ -659,7 +744,7 @@ void conv_backward_data(const ConvArgs& c, void* scratch) {
     using T = typename decltype(type)::type;
     const T *dy = static_cast<const T*>(c.y), *w = static_cast<const T*>(c.w), *bias = static_cast<const T*>(c.bias);
     each_residue(c, [&](const Gather& g) {
-      if (g.direct()) direct<T>(g, dy, w, static_cast<T*>(c.x), bias, c.activation);
+      if (g.direct()) direct<T>(g, dy, w, static_cast<T*>(c.x), bias, c.activation, static_cast<char*>(scratch));
       else gather<T>(g, dy, w, static_cast<T*>(c.x), bias, c.activation, static_cast<char*>(scratch));
     });
   });
@@ -668,8 +753,7 @@ void conv_backward_data(const ConvArgs& c, void* scratch) {
 int64_t conv_backward_weight_scratch(const ConvArgs& c) {
   return with_floating(c.dtype, [&](auto type) -> int64_t {
     using T = typename decltype(type)::type;
-    const int64_t taps = c.kernel[0] * c.kernel[1] * c.kernel[2];
-    if (direct_weights(c)) return c.batch * c.groups * c.in_channels * c.out_channels * taps * int64_t(sizeof(Compute<T>));
+    if (direct_weights(c)) return direct_weight_partials<T>(c) + num_threads() * frame_bytes<Compute<T>>(forward_gather(c));
     const WeightPlan<T> plan(c);
     return plan.partial_bytes + num_threads() * plan.worker_bytes();
   });
