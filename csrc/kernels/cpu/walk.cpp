@@ -68,71 +68,55 @@ struct Walk {
   int64_t tile;                         // elements
 };
 
-template <class T> void gather(T* tile, const char* from, const int64_t* strides, const Loop& loop, const int64_t* at,
-                               int64_t n) {
+// The runs of a strided block, one innermost dimension after the other: move(address, i, run, step) for each.
+template <class Move>
+inline void each_run(char* address, int ndim, const int64_t* sizes, const int64_t* strides, const int64_t* at, int64_t n,
+                     Move move) {
   int64_t position[kMaxDims];
-  for (int d = 0; d < loop.ndim; ++d) position[d] = at[d];
-  while (true) {
-    int64_t left = loop.sizes[0] - position[0], run = n < left ? n : left, step = strides[0];
-    if (step == sizeof(T)) memcpy(tile, from, size_t(run) * sizeof(T));
-    else for (int64_t i = 0; i < run; ++i) memcpy(tile + i, from + i * step, sizeof(T));
-    n -= run;
-    if (n == 0) return;
-    tile += run;
-    from -= position[0] * step;
-    position[0] = 0;
-    for (int d = 1; d < loop.ndim; ++d) {
-      from += strides[d];
-      if (++position[d] < loop.sizes[d]) break;
-      from -= position[d] * strides[d];
+  for (int d = 0; d < ndim; ++d) position[d] = at[d];
+  int64_t size = ndim ? sizes[0] : 1, step = ndim ? strides[0] : 0, first = ndim ? at[0] : 0;
+  for (int64_t i = 0; i < n;) {
+    int64_t run = size - first < n - i ? size - first : n - i;
+    move(address, i, run, step);
+    i += run;
+    address -= first * step;
+    first = 0;
+    for (int d = 1; d < ndim; ++d) {
+      address += strides[d];
+      if (++position[d] < sizes[d]) break;
+      address -= position[d] * strides[d];
       position[d] = 0;
     }
   }
 }
 
-template <class T> void scatter(const T* tile, char* to, const int64_t* strides, const Loop& loop, const int64_t* at,
-                                int64_t n) {
-  int64_t position[kMaxDims];
-  for (int d = 0; d < loop.ndim; ++d) position[d] = at[d];
-  while (true) {
-    int64_t left = loop.sizes[0] - position[0], run = n < left ? n : left, step = strides[0];
-    if (step == sizeof(T)) memcpy(to, tile, size_t(run) * sizeof(T));
-    else for (int64_t i = 0; i < run; ++i) memcpy(to + i * step, tile + i, sizeof(T));
-    n -= run;
-    if (n == 0) return;
-    tile += run;
-    to -= position[0] * step;
-    position[0] = 0;
-    for (int d = 1; d < loop.ndim; ++d) {
-      to += strides[d];
-      if (++position[d] < loop.sizes[d]) break;
-      to -= position[d] * strides[d];
-      position[d] = 0;
-    }
-  }
+template <class T> void gather_items(void* tile, const char* from, int ndim, const int64_t* sizes, const int64_t* strides,
+                                     const int64_t* at, int64_t n) {
+  each_run((char*)from, ndim, sizes, strides, at, n, [tile](const char* address, int64_t i, int64_t run, int64_t step) {
+    T* y = (T*)tile + i;
+    if (step == sizeof(T)) memcpy(y, address, size_t(run) * sizeof(T));
+    else for (int64_t j = 0; j < run; ++j) memcpy(y + j, address + j * step, sizeof(T));
+  });
+}
+
+template <class T> void scatter_items(const void* tile, char* to, int ndim, const int64_t* sizes, const int64_t* strides,
+                                      const int64_t* at, int64_t n) {
+  each_run(to, ndim, sizes, strides, at, n, [tile](char* address, int64_t i, int64_t run, int64_t step) {
+    const T* x = (const T*)tile + i;
+    if (step == sizeof(T)) memcpy(address, x, size_t(run) * sizeof(T));
+    else for (int64_t j = 0; j < run; ++j) memcpy(address + j * step, x + j, sizeof(T));
+  });
 }
 
 struct Pair { uint64_t low, high; };
 
-void gather_items(int bytes, void* tile, const char* from, const int64_t* strides, const Loop& loop, const int64_t* at,
-                  int64_t n) {
+void scatter(int bytes, const void* tile, char* to, const int64_t* strides, const Loop& loop, const int64_t* at, int64_t n) {
   switch (bytes) {
-    case 1: return gather((uint8_t*)tile, from, strides, loop, at, n);
-    case 2: return gather((uint16_t*)tile, from, strides, loop, at, n);
-    case 4: return gather((uint32_t*)tile, from, strides, loop, at, n);
-    case 8: return gather((uint64_t*)tile, from, strides, loop, at, n);
-    default: return gather((Pair*)tile, from, strides, loop, at, n);
-  }
-}
-
-void scatter_items(int bytes, const void* tile, char* to, const int64_t* strides, const Loop& loop, const int64_t* at,
-                   int64_t n) {
-  switch (bytes) {
-    case 1: return scatter((const uint8_t*)tile, to, strides, loop, at, n);
-    case 2: return scatter((const uint16_t*)tile, to, strides, loop, at, n);
-    case 4: return scatter((const uint32_t*)tile, to, strides, loop, at, n);
-    case 8: return scatter((const uint64_t*)tile, to, strides, loop, at, n);
-    default: return scatter((const Pair*)tile, to, strides, loop, at, n);
+    case 1: return scatter_items<uint8_t>(tile, to, loop.ndim, loop.sizes, strides, at, n);
+    case 2: return scatter_items<uint16_t>(tile, to, loop.ndim, loop.sizes, strides, at, n);
+    case 4: return scatter_items<uint32_t>(tile, to, loop.ndim, loop.sizes, strides, at, n);
+    case 8: return scatter_items<uint64_t>(tile, to, loop.ndim, loop.sizes, strides, at, n);
+    default: return scatter_items<Pair>(tile, to, loop.ndim, loop.sizes, strides, at, n);
   }
 }
 
@@ -196,9 +180,9 @@ void piece(void* context, int64_t begin, int64_t end, int) {
       } else if (walk.contiguous[k]) {
         walk.convert[k](tiles[k], base[k], n);
       } else if (!walk.convert[k]) {
-        gather_items(walk.bytes[k], tiles[k], base[k], operand.strides, loop, at, n);
+        gather(walk.bytes[k], tiles[k], base[k], loop.ndim, loop.sizes, operand.strides, at, n);
       } else {
-        gather_items(walk.bytes[k], staging, base[k], operand.strides, loop, at, n);
+        gather(walk.bytes[k], staging, base[k], loop.ndim, loop.sizes, operand.strides, at, n);
         walk.convert[k](tiles[k], staging, n);
       }
     }
@@ -216,7 +200,7 @@ void piece(void* context, int64_t begin, int64_t end, int) {
           y = staging;
         }
         if (walk.streaming) stream(base[0], y, n * walk.bytes[0]);
-        else scatter_items(walk.bytes[0], y, base[0], result.strides, loop, at, n);
+        else scatter(walk.bytes[0], y, base[0], result.strides, loop, at, n);
       }
     }
     i += n;
@@ -250,6 +234,17 @@ bool overlap(const Loop& loop, const Operand& operand, const char* begin, const 
 }
 
 }  // namespace
+
+void gather(int bytes, void* tile, const char* from, int ndim, const int64_t* sizes, const int64_t* strides,
+            const int64_t* at, int64_t n) {
+  switch (bytes) {
+    case 1: return gather_items<uint8_t>(tile, from, ndim, sizes, strides, at, n);
+    case 2: return gather_items<uint16_t>(tile, from, ndim, sizes, strides, at, n);
+    case 4: return gather_items<uint32_t>(tile, from, ndim, sizes, strides, at, n);
+    case 8: return gather_items<uint64_t>(tile, from, ndim, sizes, strides, at, n);
+    default: return gather_items<Pair>(tile, from, ndim, sizes, strides, at, n);
+  }
+}
 
 void walk(const Loop& loop, Inner inner, DType result, DType compute, const Params& params) {
   if (loop.numel == 0) return;

@@ -12,6 +12,11 @@ using Inner = void (*)(const Params& params, int64_t n, void* y, const void* con
 // Operand 0 of the loop is the result. `result` and `compute` are the types Inner writes and reads.
 void walk(const Loop& loop, Inner inner, DType result, DType compute, const Params& params);
 
+// n items of 1, 2, 4, 8 or 16 bytes into a tile, from the position `at` on, in the order of the dimensions. `from` is that
+// position's address.
+void gather(int bytes, void* tile, const char* from, int ndim, const int64_t* sizes, const int64_t* strides,
+            const int64_t* at, int64_t n);
+
 // Bytes moved past the caches, for results that would only flush them. They arrive with the next fence.
 void stream(void* to, const void* from, int64_t bytes);
 void stream_fence();

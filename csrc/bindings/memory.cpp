@@ -1,0 +1,36 @@
+// Threads, allocator, targets and default dtype, as Python sees them.
+#include <pybind11/pybind11.h>
+
+#include "bindings/autograd.h"
+#include "core/allocator.h"
+#include "core/parallel.h"
+#include "kernels/targets.h"
+
+namespace py = pybind11;
+
+namespace tessel::python {
+
+void bind_memory(PyObject* module) {
+  py::module_ m = py::reinterpret_borrow<py::module_>(module);
+  m.def("set_num_threads", [](int n) { set_num_threads(n); }, py::arg("int"), "How many threads kernels may use. Results never depend on it.");
+  m.def("get_num_threads", [] { return num_threads(); });
+  m.def("empty_cache", [] { cpu_allocator().empty_cache(); }, "Gives all cached memory back to the system.");
+  m.def("memory_stats", [] {
+    MemoryStats s = cpu_allocator().memory_stats();
+    py::dict d;
+    d["allocated_bytes"] = s.allocated, d["cached_bytes"] = s.cached, d["reserved_bytes"] = s.reserved;
+    d["peak_allocated_bytes"] = s.peak_allocated, d["peak_reserved_bytes"] = s.peak_reserved;
+    d["allocations"] = s.allocations, d["releases"] = s.releases, d["system_allocations"] = s.system_allocations;
+    return d;
+  }, "Bytes in use, cached and reserved by the CPU allocator, their peaks, and counts of calls.");
+  m.def("reset_peak_memory_stats", [] { cpu_allocator().reset_peak(); });
+  m.def("_cpu_target", [] { return std::string(cpu_kernels().name); }, "The instruction set in use: scalar, avx2, avx512 or amx.");
+  m.def("_cuda_available", [] { return has_cuda(); });
+  m.def("get_default_dtype", [] { return py::reinterpret_steal<py::object>(wrap(default_dtype())); });
+  m.def("set_default_dtype", [](const py::object& d) {
+    check_type(is_dtype(d.ptr()), "set_default_dtype: expected a dtype, got ", Py_TYPE(d.ptr())->tp_name);
+    set_default_dtype(to_dtype(d.ptr()));
+  }, py::arg("d"));
+}
+
+}  // namespace tessel::python

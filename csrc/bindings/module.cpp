@@ -1,0 +1,37 @@
+// tessel._C: puts the rooms together.
+#include <pybind11/pybind11.h>
+
+#include "bindings/autograd.h"
+#include "bindings/registry.h"
+#include "bindings/tensor.h"
+#include "bindings/types.h"
+#include "ops/run.h"
+
+namespace tessel::python {
+
+static void install_hooks() {
+  InterpreterLock::release = []() -> void* { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; };
+  InterpreterLock::take = [](void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); };
+}
+
+}  // namespace tessel::python
+
+PYBIND11_MODULE(_C, m) {
+  using namespace tessel::python;
+  try {
+    install_hooks();
+    bind_tensor(m.ptr());
+    bind_types(m.ptr());
+    bind_autograd(m.ptr());
+    bind_memory(m.ptr());
+    bind_elementwise();
+    bind_creation();
+    bind_reduce();
+    bind_views();
+    bind_matmul();
+    install_ops(m.ptr());
+  } catch (...) {
+    translate_exception();
+    throw pybind11::error_already_set();
+  }
+}

@@ -1,0 +1,16 @@
+// What Tensor's type object takes from its neighbours.
+#pragma once
+#include "bindings/casters.h"
+
+namespace tessel::python {
+
+void bind_tensor(PyObject* module);
+// x[key] and x[key] = value (indexing.cpp)
+Tensor index_get(const Tensor& x, PyObject* key);
+void index_set(const Tensor& x, PyObject* key, PyObject* value);
+// Tensor(...), of the type or a subclass (construct.cpp)
+PyObject* construct(PyTypeObject* type, PyObject* args, PyObject* kwargs);
+// A node of the graph as a Python object; None for null (autograd.cpp)
+PyObject* wrap_node(const Ref<Node>& node);
+
+}  // namespace tessel::python

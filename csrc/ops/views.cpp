@@ -1,0 +1,323 @@
+// Views: the same bytes with other sizes and strides. Derivatives are views too, or the strided write of a part.
+#include <algorithm>
+
+#include "ops/ops.h"
+
+namespace tessel {
+
+namespace {
+
+Tensor zeros_of(const Dims& sizes, const Tensor& dy) { return zeros(sizes, dy.dtype(), dy.device()); }
+
+// The gradient of a tensor that was taken apart along dim, of size `step` (0: parts of one that have lost the
+// dimension); undefined parts are zero.
+Tensor put_parts(std::span<const Tensor> dys, int64_t dim, const Dims& sizes, int64_t step) {
+  const Tensor* any = std::find_if(dys.data(), dys.data() + dys.size(), [](const Tensor& dy) { return dy.defined(); });
+  Tensor dx = zeros_of(sizes, *any);
+  for (size_t i = 0; i < dys.size(); ++i) {
+    if (!dys[i].defined()) continue;
+    int64_t at = static_cast<int64_t>(i);
+    if (step == 0) copy_(select(dx, dim, at), dys[i]);
+    else copy_(narrow(dx, dim, at * step, dys[i].sizes()[dim]), dys[i]);
+  }
+  return dx;
+}
+
+}  // namespace
+
+// ---- as_strided: the general case, on which regenerated histories of views rest
+
+static void check_fits(const char* op, const Tensor& x, const Dims& sizes, const Dims& strides, int64_t offset) {
+  check(sizes.size() == strides.size(), op, ": mismatch in length of strides and shape: ", sizes, " and ", strides);
+  check(offset >= 0, op, ": storage offset must be non-negative, got ", offset);
+  int64_t last = offset;
+  for (int d = 0; d < sizes.size(); ++d) {
+    check(strides[d] >= 0, op, ": Negative strides are not supported at the moment, got strides: ", strides);
+    check(sizes[d] >= 0, op, ": negative size in ", sizes);
+    if (sizes[d] == 0) return;
+    last += (sizes[d] - 1) * strides[d];
+  }
+  check((last + 1) * x.item_size() <= static_cast<int64_t>(x->storage->bytes()), op, ": setStorage: sizes ", sizes, ", strides ", strides, ", storage offset ", offset,
+        ", and itemsize ", x.item_size(), " requiring a storage size of ", (last + 1) * x.item_size(), " are out of bounds for storage of size ", x->storage->bytes());
+}
+
+// Positions (in elements of the storage) of a strided part, as an int64 tensor.
+static Tensor positions(const Dims& sizes, const Dims& strides, int64_t offset, Device device) {
+  Tensor at = full(sizes, Scalar(offset), DType::int64, device);
+  for (int d = 0; d < sizes.size(); ++d) {
+    Dims shape = Dims::filled(sizes.size(), 1);
+    shape[d] = sizes[d];
+    Tensor steps = arange(Scalar(0), Scalar(sizes[d]), Scalar(1), DType::int64, device);
+    add_(at, mul(view(steps, shape), Scalar(strides[d])));
+  }
+  return at;
+}
+
+// Do two index tuples of the part meet in one element? Exact for sorted strides that nest; else says yes.
+static bool part_overlaps(const Dims& sizes, const Dims& strides) {
+  int order[kMaxDims], n = 0;
+  for (int d = 0; d < sizes.size(); ++d)
+    if (sizes[d] > 1) order[n++] = d;
+  std::sort(order, order + n, [&](int a, int b) { return strides[a] < strides[b]; });
+  int64_t extent = 0;
+  for (int i = 0; i < n; ++i) {
+    if (strides[order[i]] <= extent) return true;
+    extent += (sizes[order[i]] - 1) * strides[order[i]];
+  }
+  return false;
+}
+
+std::function<Grads(const Tensor&, Needs)> as_strided_derivative(const Tensor& base, const Dims& sizes, const Dims& strides, int64_t offset) {
+  Dims base_sizes = base.sizes(), base_strides = base.strides();
+  int64_t base_offset = base.offset();
+  return [=](const Tensor& dy, Needs) -> Grads {
+    // A block of memory like the base's storage from the first to the last element of either.
+    int64_t first = std::min(offset, base_offset), last = first;
+    auto reach = [&](const Dims& s, const Dims& st, int64_t o) {
+      for (int d = 0; d < s.size(); ++d) o += std::max<int64_t>(s[d] - 1, 0) * st[d];
+      last = std::max(last, o);
+    };
+    reach(sizes, strides, offset);
+    reach(base_sizes, base_strides, base_offset);
+    Tensor block = zeros({last - first + 1}, dy.dtype(), dy.device());
+    if (!part_overlaps(sizes, strides)) {
+      copy_(as_strided(block, sizes, strides, offset - first), dy);
+    } else {
+      block = index_add(block, 0, reshape(positions(sizes, strides, offset - first, dy.device()), {-1}), reshape(dy, {-1}));
+    }
+    Tensor whole = as_strided(block, base_sizes, base_strides, base_offset - first);
+    if (part_overlaps(base_sizes, base_strides)) {  // an element of memory seen several times shares its gradient
+      Tensor at = reshape(positions(base_sizes, base_strides, base_offset - first, dy.device()), {-1});
+      Tensor count = zeros({last - first + 1}, dy.dtype(), dy.device());
+      count = index_add(count, 0, at, ones({at.numel()}, dy.dtype(), dy.device()));
+      whole = whole / as_strided(count, base_sizes, base_strides, base_offset - first);
+    }
+    return {whole};
+  };
+}
+
+Tensor as_strided(const Tensor& x, const Dims& sizes, const Dims& strides, std::optional<int64_t> offset) {
+  int64_t at = offset.value_or(x.offset());
+  check_fits("as_strided", x, sizes, strides, at);
+  Tensor y = make_view(x, sizes, strides, at);
+  if (Node* node = record("as_strided", y, {x})) node->backward = as_strided_derivative(x, sizes, strides, at);
+  return y;
+}
+
+// ---- reshaping
+
+// Fills in a -1 and checks that the number of elements stays.
+Dims infer_sizes(const char* op, Dims sizes, int64_t numel) {
+  int64_t known = 1;
+  int open = -1;
+  for (int d = 0; d < sizes.size(); ++d) {
+    if (sizes[d] == -1) {
+      check(open < 0, op, ": only one dimension can be inferred, got ", sizes);
+      open = d;
+    } else {
+      check(sizes[d] >= 0, op, ": invalid shape dimension ", sizes[d], " in ", sizes);
+      known *= sizes[d];
+    }
+  }
+  if (open >= 0) {
+    check(known != 0, op, ": cannot reshape tensor of ", numel, " elements into shape ", sizes, " because the unspecified dimension size -1 can be any value and is ambiguous");
+    check(numel % known == 0, op, ": shape '", sizes, "' is invalid for input of size ", numel);
+    sizes[open] = numel / known;
+  } else {
+    check(known == numel, op, ": shape '", sizes, "' is invalid for input of size ", numel);
+  }
+  return sizes;
+}
+
+// Strides that show x in another shape without a copy; false where there are none.
+static bool view_strides(const Tensor& x, const Dims& sizes, Dims& strides) {
+  strides = contiguous_strides(sizes);
+  if (x.is_contiguous() || x.numel() == 0) return true;
+  // Runs of x's dimensions that follow each other in memory are cut into the new dimensions, from the back.
+  int at = sizes.size() - 1;
+  int64_t run = 1, taken = 1, step = x.strides().back();
+  for (int64_t d = x.dim() - 1; d >= 0; --d) {
+    run *= x.sizes()[d];
+    bool ends = d == 0 || (x.sizes()[d - 1] != 1 && x.strides()[d - 1] != run * step);
+    if (!ends) continue;
+    while (at >= 0 && (taken < run || sizes[at] == 1)) {
+      strides[at] = taken * step;
+      taken *= sizes[at--];
+    }
+    if (taken != run) return false;
+    if (d > 0) step = x.strides()[d - 1], run = 1, taken = 1;
+  }
+  return at < 0;
+}
+
+static Tensor view_with(const char* name, const Tensor& x, const Dims& sizes, const Dims& strides, ViewKind kind = ViewKind::plain) {
+  Tensor y = make_view(x, sizes, strides, x.offset(), kind);
+  if (Node* node = record(name, y, {x}))
+    node->backward = [sizes = x.sizes()](const Tensor& dy, Needs) -> Grads { return {reshape(dy, sizes)}; };
+  return y;
+}
+
+Tensor view(const Tensor& x, const Dims& shape) {
+  Dims sizes = infer_sizes("view", shape, x.numel()), strides;
+  check(view_strides(x, sizes, strides), "view: size ", sizes, " is not compatible with input tensor's size ", x.sizes(), " and stride ", x.strides(),
+        " (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead.");
+  return view_with("view", x, sizes, strides);
+}
+
+Tensor reshape(const Tensor& x, const Dims& shape) {
+  Dims sizes = infer_sizes("reshape", shape, x.numel()), strides;
+  if (view_strides(x, sizes, strides)) return view_with("view", x, sizes, strides);
+  return view(contiguous(clone(x)), sizes);
+}
+
+Tensor unsqueeze(const Tensor& x, int64_t dim) {
+  dim = wrap_dim("unsqueeze", dim, x.dim() + 1);
+  Dims sizes = x.sizes(), strides = x.strides();
+  strides.insert(dim, dim < x.dim() ? sizes[dim] * strides[dim] : 1);
+  sizes.insert(dim, 1);
+  return view_with("unsqueeze", x, sizes, strides);
+}
+
+Tensor squeeze(const Tensor& x, Ints dims) {
+  uint32_t mask = dim_mask("squeeze", dims, x.dim());
+  Dims sizes, strides;
+  for (int64_t d = 0; d < x.dim(); ++d) {
+    if ((mask >> d & 1) && x.sizes()[d] == 1) continue;
+    sizes.push_back(x.sizes()[d]);
+    strides.push_back(x.strides()[d]);
+  }
+  return view_with("squeeze", x, sizes, strides);
+}
+
+// ---- reordering
+
+Tensor permute(const Tensor& x, Ints dims) {
+  check(static_cast<int64_t>(dims.size()) == x.dim(), "permute: permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = ",
+        x.dim(), " is not equal to len(dims) = ", dims.size());
+  Dims sizes = x.sizes(), strides = x.strides(), inverse = x.sizes();
+  uint32_t seen = 0;
+  for (int d = 0; d < sizes.size(); ++d) {
+    int64_t from = wrap_dim("permute", dims[d], x.dim());
+    check(!(seen >> from & 1), "permute: permute(): duplicate dims are not allowed.");
+    seen |= 1u << from;
+    sizes[d] = x.sizes()[from];
+    strides[d] = x.strides()[from];
+    inverse[from] = d;
+  }
+  Tensor y = make_view(x, sizes, strides, x.offset());
+  if (Node* node = record("permute", y, {x}))
+    node->backward = [inverse](const Tensor& dy, Needs) -> Grads { return {permute(dy, inverse)}; };
+  return y;
+}
+
+Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1) {
+  dim0 = wrap_dim("transpose", dim0, x.dim());
+  dim1 = wrap_dim("transpose", dim1, x.dim());
+  if (x.dim() == 0) return view_with("transpose", x, x.sizes(), x.strides());
+  Dims sizes = x.sizes(), strides = x.strides();
+  std::swap(sizes[dim0], sizes[dim1]);
+  std::swap(strides[dim0], strides[dim1]);
+  Tensor y = make_view(x, sizes, strides, x.offset());
+  if (Node* node = record("transpose", y, {x}))
+    node->backward = [dim0, dim1](const Tensor& dy, Needs) -> Grads { return {transpose(dy, dim0, dim1)}; };
+  return y;
+}
+
+Tensor t(const Tensor& x) {
+  check(x.dim() <= 2, "t: t() expects a tensor with <= 2 dimensions, but self is ", x.dim(), "D");
+  return transpose(x, 0, x.dim() < 2 ? 0 : 1);
+}
+
+// ---- parts
+
+Tensor expand(const Tensor& x, const Dims& shape) {
+  check(shape.size() >= x.dim(), "expand: expand(", x.sizes(), ", size=", shape, "): the number of sizes provided (", shape.size(),
+        ") must be greater or equal to the number of dimensions in the tensor (", x.dim(), ")");
+  Dims sizes = shape, strides = shape;
+  int64_t shift = shape.size() - x.dim();
+  for (int d = 0; d < shape.size(); ++d) {
+    int64_t have = d < shift ? 1 : x.sizes()[d - shift];
+    if (shape[d] == -1) {
+      check(d >= shift, "expand: The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension ", d);
+      sizes[d] = have;
+    }
+    check(sizes[d] >= 0 && (have == 1 || have == sizes[d]), "expand: The expanded size of the tensor (", sizes[d], ") must match the existing size (", have,
+          ") at non-singleton dimension ", d, ".  Target sizes: ", shape, ".  Tensor sizes: ", x.sizes());
+    strides[d] = d < shift || (have == 1 && sizes[d] != 1) ? 0 : x.strides()[d - shift];
+  }
+  Tensor y = make_view(x, sizes, strides, x.offset());
+  if (Node* node = record("expand", y, {x}))
+    node->backward = [](const Tensor& dy, Needs) -> Grads { return {dy}; };  // the engine sums it to x's size
+  return y;
+}
+
+Tensor select(const Tensor& x, int64_t dim, int64_t index) {
+  check_index(x.dim() > 0, "select: select() cannot be applied to a 0-dim tensor.");
+  dim = wrap_dim("select", dim, x.dim());
+  int64_t n = x.sizes()[dim];
+  check_index(index >= -n && index < n, "select: select(): index ", index, " out of range for tensor of size ", x.sizes(), " at dimension ", dim);
+  if (index < 0) index += n;
+  Dims sizes = x.sizes(), strides = x.strides();
+  int64_t offset = x.offset() + index * strides[dim];
+  sizes.erase(dim);
+  strides.erase(dim);
+  Tensor y = make_view(x, sizes, strides, offset);
+  if (Node* node = record("select", y, {x}))
+    node->backward = [dim, index, sizes = x.sizes()](const Tensor& dy, Needs) -> Grads {
+      Tensor dx = zeros_of(sizes, dy);
+      copy_(select(dx, dim, index), dy);
+      return {dx};
+    };
+  return y;
+}
+
+Tensor slice(const Tensor& x, int64_t dim, std::optional<int64_t> start_, std::optional<int64_t> end_, int64_t step) {
+  check(x.dim() > 0, "slice: slice() cannot be applied to a 0-dim tensor.");
+  dim = wrap_dim("slice", dim, x.dim());
+  check_value(step > 0, "slice: slice step must be positive, got ", step);
+  int64_t n = x.sizes()[dim];
+  auto clamp = [n](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + n : i, 0, n); };
+  int64_t start = clamp(start_.value_or(0)), end = std::max(start, clamp(end_.value_or(n)));
+  Dims sizes = x.sizes(), strides = x.strides();
+  int64_t offset = x.offset() + start * strides[dim];
+  sizes[dim] = (end - start + step - 1) / step;
+  strides[dim] *= step;
+  Tensor y = make_view(x, sizes, strides, offset);
+  if (Node* node = record("slice", y, {x}))
+    node->backward = [dim, start, end, step, sizes = x.sizes()](const Tensor& dy, Needs) -> Grads {
+      Tensor dx = zeros_of(sizes, dy);
+      copy_(slice(dx, dim, start, end, step), dy);
+      return {dx};
+    };
+  return y;
+}
+
+std::vector<Tensor> unbind(const Tensor& x, int64_t dim) {
+  check_index(x.dim() > 0, "unbind: Dimension specified as ", dim, " but tensor has no dimensions");
+  dim = wrap_dim("unbind", dim, x.dim());
+  Dims sizes = x.sizes(), strides = x.strides();
+  int64_t n = sizes[dim], step = strides[dim];
+  sizes.erase(dim);
+  strides.erase(dim);
+  std::vector<Tensor> ys;
+  ys.reserve(n);
+  for (int64_t i = 0; i < n; ++i) ys.push_back(make_view(x, sizes, strides, x.offset() + i * step, ViewKind::multi_output));
+  if (Node* node = record("unbind", ys, std::span(&x, 1))) {
+    node->undefined_ok = true;
+    node->backward = [dim, sizes = x.sizes()](std::span<const Tensor> dys, Needs) -> Grads { return {put_parts(dys, dim, sizes, 0)}; };
+  }
+  return ys;
+}
+
+Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
+  check(x.dim() > 0, "narrow: narrow() cannot be applied to a 0-dim tensor.");
+  check(length >= 0, "narrow: narrow(): length must be non-negative, got ", length);
+  dim = wrap_dim("narrow", dim, x.dim());
+  int64_t n = x.sizes()[dim];
+  check_index(start >= -n && start <= n, "narrow: start out of range (expected to be in range of [", -n, ", ", n, "], but got ", start, ")");
+  if (start < 0) start += n;
+  check(start + length <= n, "narrow: start (", start, ") + length (", length, ") exceeds dimension size (", n, ").");
+  return slice(x, dim, start, start + length);
+}
+
+}  // namespace tessel
