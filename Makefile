@@ -96,5 +96,5 @@ $(PEER)/.ready: $(VENV)/.wheel
 	       echo '  $(PEER)/bin/pip install torch==$(TORCH)      (from PyPI: larger, it brings CUDA along)' >&2; \
 	       echo 'and run this again; or run `python -m benchmarks --rival-python PATH` with one that has it.' >&2; exit 1; }
 	@$(PEER)/bin/python $(PIP_INSTALL) --force-reinstall --no-deps dist/tessel-*.whl
-	@$(PEER)/bin/python $(PIP_INSTALL) "$$(echo dist/tessel-*.whl)[test]" matplotlib expecttest
+	@$(PEER)/bin/python $(PIP_INSTALL) "$$(echo dist/tessel-*.whl)[test,bench]" expecttest
 	@touch $@

@@ -19,6 +19,9 @@ from benchmarks import CASES, models, ops, report, startup  # noqa: F401  (impor
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 300  # seconds a worker may be silent
+# Seconds that a sample of a short case lasts: far above the clock's grain, and below the time slice of a scheduler, so
+# that on a busy machine most samples are whole and the median is one of them.
+SAMPLE = 0.001
 
 # How each library is held to an instruction set: tessel by its own variable, PyTorch by those of its three parts.
 ISA = {
@@ -110,8 +113,7 @@ class Side:
 
 def run(case, tessel, rival, seconds, rounds):
     """Times one case on both sides; `seconds` is what each may spend on it, cut into `rounds` turns."""
-    sample = min(0.01, seconds / (4 * rounds))
-    answers = {side: side.ask(do="prepare", case=case.name, sample_seconds=sample) for side in (rival, tessel)}
+    answers = {side: side.ask(do="prepare", case=case.name, sample_seconds=SAMPLE) for side in (rival, tessel)}
     notes = [f"{side.title}: {answer['error']}" for side, answer in answers.items() if "error" in answer]
     times = {}
     for _ in range(rounds):
@@ -119,7 +121,7 @@ def run(case, tessel, rival, seconds, rounds):
             if "error" in prepared:
                 continue
             each = max(prepared["calls"] * prepared["seconds"], 1e-6)
-            measured = side.ask(do="measure", samples=max(1, min(50, int(seconds / rounds / each))))
+            measured = side.ask(do="measure", samples=max(1, min(500, int(seconds / rounds / each))))
             if "error" in measured:
                 answers[side] = measured
                 notes.append(f"{side.title}: {measured['error']}")

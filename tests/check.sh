@@ -8,7 +8,7 @@
 # and Ubuntu missing tools are installed. Runs from `make check`, which made .venv with the tests' requirements.
 set -eu
 cd "$(dirname "$0")/.."
-python=${VENV:-.venv}/bin/python
+bin=${VENV:-.venv}/bin
 build=build/check
 skipped=75  # the status of a part that is not for this machine (EX_TEMPFAIL)
 
@@ -25,8 +25,18 @@ need() {
 
 # install NAME: tessel, built in a folder of its own, into build/check/NAME/site
 install() {
-  SKBUILD_BUILD_DIR=$build/$1/objects "$python" -m pip install --quiet --no-build-isolation --no-deps --upgrade \
+  SKBUILD_BUILD_DIR=$build/$1/objects "$bin/python" -m pip install --quiet --no-build-isolation --no-deps --upgrade \
     --target "$build/$1/site" .
+}
+
+# cpp_tests NAME OPTIONS...: the engine and its C++ tests without Python, built in build/check/NAME/cpp, and run
+cpp_tests() {
+  folder=$build/$1/cpp
+  shift
+  "$bin/cmake" -S . -B "$folder" -G Ninja -DCMAKE_MAKE_PROGRAM="$PWD/$bin/ninja" \
+    -DTESSEL_PYTHON=OFF -DTESSEL_CPP_TESTS=ON "$@"
+  "$bin/cmake" --build "$folder"
+  "$bin/ctest" --test-dir "$folder" --output-on-failure --no-tests=error
 }
 
 # The whole test suite on every instruction set that this machine has. TESSEL_ISA caps what the engine picks.
@@ -47,28 +57,31 @@ part_isa() {
       continue
     fi
     echo "check: instruction set $isa"
-    TESSEL_ISA=$isa "$python" -m pytest -q tests --ignore=tests/peer
+    TESSEL_ISA=$isa "$bin/python" -m pytest -q tests --ignore=tests/peer
   done
 }
 
-# The suite over an engine that watches its own memory and arithmetic. Python itself is not instrumented, so the
+# C++ tests and the suite over an engine that watches its own memory and arithmetic. Python itself is not instrumented, so the
 # sanitizer's library goes in first; leaks are not looked for, an interpreter leaves much behind on purpose.
 part_sanitizers() {
-  export CXXFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1'
-  export SKBUILD_CMAKE_BUILD_TYPE=RelWithDebInfo SKBUILD_INSTALL_STRIP=false
+  cpp_tests sanitizers -DTESSEL_SANITIZE=address,undefined
+
+  export SKBUILD_CMAKE_DEFINE=TESSEL_SANITIZE=address,undefined SKBUILD_INSTALL_STRIP=false
   install sanitizers
   preload="$(${CXX:-g++} -print-file-name=libasan.so) $(${CXX:-g++} -print-file-name=libstdc++.so.6)"
   # test_house.py reads the symbols of the engine as it is shipped, which this one is not.
   LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
     PYTHONMALLOC=malloc PYTHONPATH=$PWD/$build/sanitizers/site \
-    "$python" -m pytest -q tests --ignore=tests/peer --ignore=tests/test_house.py -p no:cacheprovider
+    "$bin/python" -m pytest -q tests --ignore=tests/peer --ignore=tests/test_house.py -p no:cacheprovider
 }
 
-# The engine's C++ for 64-bit Arm, run under qemu, its values compared with this machine's.
+# The C++ tests for 64-bit Arm, run under qemu: the engine's values against the tests' own references.
 part_arm() {
   need aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
   need qemu-aarch64 qemu-user
-  sh tests/arm64.sh
+  cpp_tests arm -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+    -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+    '-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/aarch64-linux-gnu'
 }
 
 # The CUDA half, compiled for both generations it is written for. Running it takes a GPU: make cuda, then make test.
