@@ -47,12 +47,7 @@ inline T fold_block(const T* x, int64_t n, Vec<T> identity, Map map, Combine com
     d = combine(d, map(V::load(x + i + 3 * w)));
   }
   for (; i + w <= n; i += w) a = combine(a, map(V::load(x + i)));
-  if (w > 1 && i < n) {
-    T lanes[w];
-    b.store(lanes);
-    combine(b, map(V::load(x + i, int(n - i)))).store(lanes, int(n - i));
-    b = V::load(lanes);
-  }
+  if (w > 1 && i < n) b = first_of(combine(b, map(V::load(x + i, int(n - i)))), int(n - i), b);
   return fold(combine(combine(a, b), combine(c, d)), combine);
 }
 
@@ -498,7 +493,7 @@ void panels(void* context, int64_t begin, int64_t end, int) {
 void columns(void* context, int64_t begin, int64_t end, int) {
   const Plan& plan = *(const Plan*)context;
   const Fold& fold = *plan.fold;
-  alignas(64) uint64_t folded[kColumns], tile[kColumns];
+  alignas(64) uint64_t folded[kColumns] = {}, tile[kColumns];
   alignas(8) char states[kColumns * kSlot], unused[kColumns * kSlot];
   for (int64_t t = begin; t < end; ++t) {
     Task task = task_of(plan, t);

@@ -79,6 +79,14 @@ template <class V> inline auto is_nan(V a) { return ne(a, a); }
 template <class V> inline V min(V a, V b) { return select(is_nan(a), a, least(a, b)); }  // a NaN wins
 template <class V> inline V max(V a, V b) { return select(is_nan(a), a, greatest(a, b)); }
 
+// The first n lanes of a, and after them those of rest.
+template <class T> inline Vec<T> first_of(Vec<T> a, int n, Vec<T> rest) {
+  T lanes[Vec<T>::width];
+  rest.store(lanes);
+  a.store(lanes, n);
+  return Vec<T>::load(lanes);
+}
+
 // The lanes folded into one by f, a function of two vectors, always in the same tree: half upon half.
 template <class T, class F> inline T fold(Vec<T> a, F f) {
   T lanes[2 * Vec<T>::width] = {};
