@@ -96,14 +96,19 @@ class Side:
 
     def start(self):
         """The worker's first words: {"version", "threads"} or {"error"}."""
-        self.worker = Worker(self.python, self.library, self.environment, self.specs)
+        try:
+            self.worker = Worker(self.python, self.library, self.environment, self.specs)
+        except (OSError, Died) as error:
+            return {"error": str(error)}
         return self.worker.hello
 
     def ask(self, **request):
         """The worker's answer; a crash is answered as an error, and the next question goes to a new worker."""
         try:
             if self.worker is None:
-                self.start()
+                hello = self.start()
+                if "error" in hello:
+                    return hello
                 self.worker.ask(do="threads", threads=self.threads)
             return self.worker.ask(**request)
         except Died as death:
@@ -192,6 +197,7 @@ def main():
     if args.specs:
         ops.register_specs()
     chosen = [case for case in CASES.values() if not args.only or re.search(args.only, case.name)]
+    chosen.sort(key=lambda case: ("ops", "models", "specs").index(case.group))
     startup_chosen = not args.only or re.search(args.only, "import, over numpy's; memory after import, over numpy's")
     if args.list:
         print("\n".join(case.name for case in chosen))

@@ -71,12 +71,16 @@ def text(rows, machine) -> str:
     return "\n".join([*lines, "", summary(rows, machine)])
 
 
+def threads(machine) -> str:
+    return "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+
+
 def summary(rows, machine) -> str:
     aimed = [row for row in rows if row.met is not None]
     ratios = [row.ratio for row in rows if row.ratio is not None and row.group != "startup"]
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else math.nan
     return (
-        f"{machine['cpu']}, {machine['threads']} threads, instruction set {machine['isa']}. "
+        f"{machine['cpu']}, {threads(machine)}, instruction set {machine['isa']}. "
         f"Ratio is {machine['tessel']} / {machine['rival']}: below 1 tessel is faster; "
         f"geometric mean of {len(ratios)}: {mean:.2f}. Aims met: {sum(row.met for row in aimed)} of {len(aimed)}."
     )
@@ -88,13 +92,14 @@ def write_json(path: Path, rows, machine):
 
 
 def write_picture(path: Path, rows, machine):
-    """Bars of the ratios on a logarithmic axis; left of 1 tessel is faster. A black tick is the aim."""
+    """Bars of the ratios on a logarithmic axis; left of 1 tessel is faster. A black tick is an aim, red one missed."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     rows = [row for row in rows if row.ratio is not None]
     figure = Figure(figsize=(9, 1.2 + 0.24 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    colours = ["tab:green" if row.ratio <= 1 else "tab:orange" if row.met is not False else "tab:red" for row in rows]
+    colours = ["tab:red" if row.met is False else "tab:green" if row.ratio <= 1 else "tab:orange" for row in rows]
     axes.barh(range(len(rows)), [row.ratio - 1 for row in rows], left=1, color=colours, height=0.7)
     for i, row in enumerate(rows):
         beyond = row.ratio > 1
@@ -112,15 +117,18 @@ def write_picture(path: Path, rows, machine):
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set(
         xscale="log",
-        xlabel=f"{machine['tessel']} / {machine['rival']}, log scale (shorter and left is better)",
+        xlabel=f"{machine['tessel']} / {machine['rival']}, logarithmic: further left is better",
         yticks=range(len(rows)),
         yticklabels=[row.name for row in rows],
     )
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_xlim()
     axes.set_xlim(low / 1.5, high * 1.5)
     axes.tick_params(axis="y", labelsize=7)
     axes.invert_yaxis()
-    axes.set_title(f"{machine['cpu']}, {machine['threads']} threads", fontsize=9)
+    axes.set_title(f"{machine['cpu']}, {threads(machine)}", fontsize=9)
     figure.savefig(path, dpi=120)
 
 
