@@ -188,9 +188,122 @@ void convs() {
   }
 }
 
+// ---- pooling
+std::string text(const PoolArgs& p) {
+  static const char* names[] = {"max", "average", "adaptive_max", "adaptive_average"};
+  char s[300];
+  std::snprintf(s, sizeof s, "%s pool %s in %ldx%ldx%ld out %ldx%ldx%ld kernel %ldx%ldx%ld stride %ld,%ld,%ld padding %ld,%ld,%ld dilation %ld,%ld,%ld",
+                names[int(p.op)], name_of(p.dtype), long(p.in[0]), long(p.in[1]), long(p.in[2]), long(p.out[0]), long(p.out[1]),
+                long(p.out[2]), long(p.kernel[0]), long(p.kernel[1]), long(p.kernel[2]), long(p.stride[0]), long(p.stride[1]),
+                long(p.stride[2]), long(p.padding[0]), long(p.padding[1]), long(p.padding[2]), long(p.dilation[0]),
+                long(p.dilation[1]), long(p.dilation[2]));
+  return s;
+}
+
+void pool_case(PoolArgs p, bool ties) {
+  const int64_t in = product(p.in), out = product(p.out);
+  Block x(p.dtype, p.planes * in, 1), y(p.dtype, p.planes * out, 1), dy(p.dtype, p.planes * out), dx(p.dtype, p.planes * in, 1);
+  Block indices(DType::int64, p.planes * out);
+  x.fill([&] { return ties ? double(rng.below(3)) : rng.uniform(); });
+  if (ties && x.count > 3) x.set(rng.below(x.count), NAN);
+  dy.fill([] { return rng.uniform(); });
+  const bool is_max = p.op == Pool::max || p.op == Pool::adaptive_max;
+  const bool is_adaptive = p.op == Pool::adaptive_max || p.op == Pool::adaptive_average;
+  p.x = x.data(); p.dy = dy.data();
+  Block y1 = y, dx1 = dx, indices1 = indices;
+  for (int threads = 1; threads <= 3; ++threads) {
+    set_num_threads(threads);
+    Block yt = y, dxt = dx, it = indices;
+    p.y = yt.data(); p.dx = dxt.data();
+    p.indices = is_max ? static_cast<int64_t*>(it.data()) : nullptr;
+    target::pool(p);
+    Scratch scratch(target::pool_backward_scratch(p));
+    target::pool_backward(p, scratch.data());
+    check(yt.intact() && dxt.intact() && it.intact() && scratch.intact(), "canary " + text(p));
+    if (threads == 1) { y1 = yt; dx1 = dxt; indices1 = it; }
+    else check(yt.same(y1) && dxt.same(dx1) && it.same(indices1), "threads change bits " + text(p));
+  }
+  std::vector<double> want_dx(size_t(dx.count), 0.0);
+  const double unit = rounding(p.dtype);
+  bool values = true, places = true, gradients = true;
+  for (int64_t plane = 0; plane < p.planes; ++plane)
+    for (int64_t o = 0; o < out; ++o) {
+      const int64_t at[3] = {o / p.out[2] / p.out[1], o / p.out[2] % p.out[1], o % p.out[2]};
+      std::vector<int64_t> inside;
+      int64_t extent = 1;
+      int64_t lo[3], hi[3], step[3];
+      for (int d = 0; d < 3; ++d) {
+        if (is_adaptive) {
+          lo[d] = at[d] * p.in[d] / p.out[d]; hi[d] = ((at[d] + 1) * p.in[d] + p.out[d] - 1) / p.out[d]; step[d] = 1;
+          extent *= hi[d] - lo[d];
+        } else {
+          lo[d] = at[d] * p.stride[d] - p.padding[d]; step[d] = p.dilation[d];
+          hi[d] = lo[d] + p.dilation[d] * (p.kernel[d] - 1) + 1;
+          extent *= std::min(hi[d], p.in[d] + p.padding[d]) - lo[d];
+        }
+      }
+      for (int64_t i = lo[0]; i < hi[0]; i += step[0])
+        for (int64_t j = lo[1]; j < hi[1]; j += step[1])
+          for (int64_t l = lo[2]; l < hi[2]; l += step[2])
+            if (i >= 0 && j >= 0 && l >= 0 && i < p.in[0] && j < p.in[1] && l < p.in[2]) inside.push_back((i * p.in[1] + j) * p.in[2] + l);
+      const double d = dy[plane * out + o], got = y1[plane * out + o];
+      if (is_max) {
+        int64_t best = inside[0];
+        double value = -INFINITY;
+        for (int64_t i : inside) {
+          const double v = x[plane * in + i];
+          if (v > value || std::isnan(v)) { value = v; best = i; }
+        }
+        values = values && (got == value || (std::isnan(got) && std::isnan(value)));
+        places = places && indices1[plane * out + o] == double(best);
+        want_dx[size_t(plane * in + best)] += d;
+        continue;
+      }
+      double sum = 0, size = 0;
+      for (int64_t i : inside) { sum += x[plane * in + i]; size += std::fabs(x[plane * in + i]); }
+      const double by = p.divisor_override ? double(p.divisor_override) : is_adaptive || !p.count_include_pad ? double(inside.size()) : double(extent);
+      values = values && (std::fabs(got - sum / by) <= (std::fabs(sum) * 2 * unit + 0x1p-22 * size * (p.dtype != DType::float64) + 1e-14 * size) / by + 0x1p-24 * (p.dtype == DType::float16) || std::isnan(sum));
+      for (int64_t i : inside) want_dx[size_t(plane * in + i)] += d / by;
+    }
+  for (int64_t i = 0; i < dx.count; ++i)
+    gradients = gradients && std::fabs(dx1[i] - want_dx[size_t(i)]) <= 2 * unit * std::fabs(want_dx[size_t(i)]) + (p.dtype == DType::float64 ? 1e-13 : 1e-5);
+  check(values, "value " + text(p));
+  check(places, "index " + text(p));
+  check(gradients, "gradient " + text(p));
+}
+
+void pools() {
+  for (int i = 0; i < 400; ++i) {
+    PoolArgs p{};
+    const DType dtypes[] = {DType::float32, DType::float32, DType::float64, DType::bfloat16, DType::float16};
+    p.op = Pool(rng.below(4));
+    p.dtype = dtypes[rng.below(5)];
+    p.planes = 1 + rng.below(5);
+    const int dims = 1 + int(rng.below(3));
+    const bool is_adaptive = p.op == Pool::adaptive_max || p.op == Pool::adaptive_average;
+    p.count_include_pad = rng.below(2);
+    p.divisor_override = p.op == Pool::average && rng.below(4) == 0 ? 3 : 0;
+    for (int d = 0; d < 3; ++d) {
+      const bool there = d >= 3 - dims;
+      p.kernel[d] = there ? 1 + rng.below(4) : 1;
+      p.stride[d] = there ? 1 + rng.below(3) : 1;
+      p.dilation[d] = there && p.op == Pool::max ? 1 + rng.below(2) : 1;
+      p.padding[d] = there ? rng.below(p.kernel[d] / 2 + 1) : 0;
+      const int64_t reach = p.dilation[d] * (p.kernel[d] - 1) + 1;
+      p.in[d] = there ? reach + rng.below(dims == 1 ? 300 : dims == 2 ? 30 : 7) : 1;
+      const int64_t span = p.in[d] + 2 * p.padding[d] - reach;
+      p.out[d] = rng.below(2) ? span / p.stride[d] + 1 : (span + p.stride[d] - 1) / p.stride[d] + 1;  // ceil_mode
+      if ((p.out[d] - 1) * p.stride[d] >= p.in[d] + p.padding[d]) --p.out[d];
+      if (is_adaptive) p.out[d] = there ? 1 + rng.below(p.in[d] + 2) : 1;
+    }
+    pool_case(p, rng.below(2));
+  }
+}
+
 }  // namespace
 
 int main() {
   convs();
+  pools();
   return report("conv");
 }

@@ -2,17 +2,14 @@
 // make one at the head of each piece of parallel work, so that denormal data costs no more than any other.
 #pragma once
 #include <stdint.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace tessel::TESSEL_TARGET {
 
 class Flush {
  public:
 #if defined(__x86_64__)
-  Flush() : saved_(_mm_getcsr()) { _mm_setcsr(static_cast<uint32_t>(saved_) | 0x8040); }  // FTZ and DAZ
-  ~Flush() { _mm_setcsr(static_cast<uint32_t>(saved_)); }
+  Flush() : saved_(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(static_cast<uint32_t>(saved_) | 0x8040); }  // FTZ and DAZ
+  ~Flush() { __builtin_ia32_ldmxcsr(static_cast<uint32_t>(saved_)); }
 #elif defined(__aarch64__)
   Flush() {
     __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
