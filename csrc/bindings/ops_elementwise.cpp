@@ -31,6 +31,122 @@ void add_binary(const char* name, bool inplace = true, const char* first = "Tens
     add_op(keep(n + "_(Tensor input, Tensor|Scalar other) -> Tensor"), +[](Tensor& a, const Tensor& b) -> Tensor& { binary(op, a, b, {}, Into::over(a)); return a; }, "", kMethod);
 }
 
+// An op of two operands with a story of its own: function, method, in-place method.
+template <Tensor (*op)(const Tensor&, const Tensor&, const Into&)>
+void add_form(const char* name, const char* first = "Tensor|Scalar") {
+  std::string n(name);
+  add_op(keep(n + "(" + first + " input, Tensor|Scalar other, *, Tensor? out=None) -> Tensor"), op, "", kFunction);
+  add_op(keep(n + "(Tensor input, Tensor|Scalar other) -> Tensor"), +[](const Tensor& a, const Tensor& b) { return op(a, b, {}); }, "", kMethod);
+  add_op(keep(n + "_(Tensor input, Tensor|Scalar other) -> Tensor"), +[](Tensor& a, const Tensor& b) -> Tensor& { op(a, b, Into::over(a)); return a; }, "", kMethod);
+}
+
+Tensor power(const Tensor& a, const Tensor& b, const Into& into) { return pow(a, b, into); }
+Tensor float_power(const Tensor& a, const Tensor& b, const Into& into) {
+  return pow(a->wrapped_number ? a : to_dtype(a, DType::float64), b->wrapped_number ? b : to_dtype(b, DType::float64), into);
+}
+
+void add_forms() {
+  add_form<&floor_divide>("floor_divide"), add_form<&remainder>("remainder"), add_form<&fmod>("fmod", "Tensor"), add_form<&power>("float_power");
+  add_op("pow(Tensor|Scalar input, Tensor|Scalar exponent, *, Tensor? out=None) -> Tensor", &power, "input ** exponent", kFunction);
+  add_op("pow(Tensor input, Tensor|Scalar exponent) -> Tensor", +[](const Tensor& a, const Tensor& b) { return pow(a, b); }, "", kMethod);
+  add_op("pow_(Tensor input, Tensor|Scalar exponent) -> Tensor", +[](Tensor& a, const Tensor& b) -> Tensor& { pow(a, b, Into::over(a)); return a; }, "", kMethod);
+
+  auto divide = +[](const Tensor& a, const Tensor& b, std::optional<std::string> mode, const Into& out) { return div(a, b, mode, out); };
+  auto divide_inplace = +[](Tensor& a, const Tensor& b, std::optional<std::string> mode) -> Tensor& { div(a, b, mode, Into::over(a)); return a; };
+  for (const char* name : {"div", "divide"}) {
+    std::string n(name);
+    add_op(keep(n + "(Tensor|Scalar input, Tensor|Scalar other, *, str? rounding_mode=None, Tensor? out=None) -> Tensor"), divide, "input / other; rounding_mode: None, 'trunc' or 'floor'", kBoth);
+    add_op(keep(n + "_(Tensor input, Tensor|Scalar other, *, str? rounding_mode=None) -> Tensor"), divide_inplace, "", kMethod);
+  }
+  add_binary<Binary::div>("true_divide");
+  add_op("rsub(Tensor input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor", +[](const Tensor& a, const Tensor& b, Scalar alpha) { return sub(b, a, alpha); }, "other - alpha * input", kFunction);
+
+  auto clamp_numbers = +[](const Tensor& x, std::optional<Scalar> low, std::optional<Scalar> high, const Into& out) { return clamp(x, low, high, out); };
+  auto clamp_tensors = +[](const Tensor& x, const Tensor& low, const Tensor& high, const Into& out) { return clamp(x, low, high, out); };
+  for (const char* name : {"clamp", "clip"}) {
+    std::string n(name);
+    add_op(keep(n + "(Tensor input, Scalar? min=None, Scalar? max=None, *, Tensor? out=None) -> Tensor"), clamp_numbers, "The values limited to [min, max].");
+    add_op(keep(n + "(Tensor input, Tensor? min=None, Tensor? max=None, *, Tensor? out=None) -> Tensor"), clamp_tensors);
+    add_op(keep(n + "_(Tensor input, Scalar? min=None, Scalar? max=None) -> Tensor"), +[](Tensor& x, std::optional<Scalar> low, std::optional<Scalar> high) -> Tensor& { clamp(x, low, high, Into::over(x)); return x; }, "", kBoth);
+    add_op(keep(n + "_(Tensor input, Tensor? min=None, Tensor? max=None) -> Tensor"), +[](Tensor& x, const Tensor& low, const Tensor& high) -> Tensor& { clamp(x, low, high, Into::over(x)); return x; }, "", kBoth);
+  }
+  add_op("clamp_min(Tensor input, Scalar min, *, Tensor? out=None) -> Tensor", +[](const Tensor& x, Scalar low, const Into& out) { return clamp(x, low, std::nullopt, out); });
+  add_op("clamp_max(Tensor input, Scalar max, *, Tensor? out=None) -> Tensor", +[](const Tensor& x, Scalar high, const Into& out) { return clamp(x, std::nullopt, high, out); });
+  add_op("clamp_min(Tensor input, Tensor min, *, Tensor? out=None) -> Tensor", +[](const Tensor& x, const Tensor& low, const Into& out) { return clamp(x, low, Tensor(), out); });
+  add_op("clamp_max(Tensor input, Tensor max, *, Tensor? out=None) -> Tensor", +[](const Tensor& x, const Tensor& high, const Into& out) { return clamp(x, Tensor(), high, out); });
+  add_op("clamp_min_(Tensor input, Scalar min) -> Tensor", +[](Tensor& x, Scalar low) -> Tensor& { clamp(x, low, std::nullopt, Into::over(x)); return x; });
+  add_op("clamp_max_(Tensor input, Scalar max) -> Tensor", +[](Tensor& x, Scalar high) -> Tensor& { clamp(x, std::nullopt, high, Into::over(x)); return x; });
+
+  add_op("lerp(Tensor input, Tensor end, Tensor|Scalar weight, *, Tensor? out=None) -> Tensor", &lerp, "input + weight * (end - input)");
+  add_op("lerp_(Tensor input, Tensor end, Tensor|Scalar weight) -> Tensor", +[](Tensor& a, const Tensor& b, const Tensor& w) -> Tensor& { lerp(a, b, w, Into::over(a)); return a; }, "", kMethod);
+  add_op("addcmul(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1, Tensor? out=None) -> Tensor", &addcmul, "input + value * tensor1 * tensor2");
+  add_op("addcmul_(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", +[](Tensor& a, const Tensor& b, const Tensor& c, Scalar v) -> Tensor& { addcmul(a, b, c, v, Into::over(a)); return a; }, "", kMethod);
+  add_op("addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1, Tensor? out=None) -> Tensor", &addcdiv, "input + value * tensor1 / tensor2");
+  add_op("addcdiv_(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", +[](Tensor& a, const Tensor& b, const Tensor& c, Scalar v) -> Tensor& { addcdiv(a, b, c, v, Into::over(a)); return a; }, "", kMethod);
+  add_op("round(Tensor input, *, int decimals=0, Tensor? out=None) -> Tensor", &round, "To the nearest, halves to even.");
+  add_op("round_(Tensor input, *, int decimals=0) -> Tensor", +[](Tensor& x, int64_t decimals) -> Tensor& { round(x, decimals, Into::over(x)); return x; });
+  add_op("nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None, *, Tensor? out=None) -> Tensor", &nan_to_num);
+  add_op("nan_to_num_(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor",
+         +[](Tensor& x, std::optional<double> nan, std::optional<double> high, std::optional<double> low) -> Tensor& { nan_to_num(x, nan, high, low, Into::over(x)); return x; });
+  auto logit = +[](const Tensor& x, std::optional<double> eps, const Into& out) { return unary(Unary::logit, x, {{eps.value_or(-1)}}, out); };
+  add_op("logit(Tensor input, float? eps=None, *, Tensor? out=None) -> Tensor", logit);
+  add_op("logit_(Tensor input, float? eps=None) -> Tensor", +[](Tensor& x, std::optional<double> eps) -> Tensor& { unary(Unary::logit, x, {{eps.value_or(-1)}}, Into::over(x)); return x; });
+}
+
+Into over_if(bool inplace, const Tensor& x) { return inplace ? Into::over(x) : Into{}; }
+
+// nn.functional's activations: f(input, parameters..., inplace=False).
+template <Unary op>
+void add_activation(const char* name, const char* parameters = "", unsigned where = kNN) {
+  std::string n(name);
+  add_op(keep(n + "(Tensor input" + parameters + ", bool inplace=False) -> Tensor"), +[](const Tensor& x, bool inplace) { return unary(op, x, {}, over_if(inplace, x)); }, "", where);
+  add_op(keep(n + "_(Tensor input" + parameters + ") -> Tensor"), +[](Tensor& x) -> Tensor& { unary(op, x, {}, Into::over(x)); return x; }, "", where);
+}
+
+// A function that knows reals only, given integers: PyTorch's kernels raise.
+void check_real(const char* name, const Tensor& x) {
+  if (!is_floating(x.dtype())) fail<NotImplementedError>(name, ": not implemented for ", x.dtype());
+}
+
+void add_activations() {
+  add_activation<Unary::relu>("relu"), add_activation<Unary::relu6>("relu6"), add_activation<Unary::selu>("selu", "", kNN | kFunction), add_activation<Unary::silu>("silu");
+  add_activation<Unary::mish>("mish"), add_activation<Unary::hardsigmoid>("hardsigmoid"), add_activation<Unary::hardswish>("hardswish");
+  add_op("leaky_relu(Tensor input, float negative_slope=0.01, bool inplace=False) -> Tensor", +[](const Tensor& x, double slope, bool inplace) {
+    check_real("leaky_relu", x);
+    return unary(Unary::leaky_relu, x, {{slope}}, over_if(inplace, x)); }, "x for x > 0, else negative_slope * x", kNN);
+  add_op("leaky_relu_(Tensor input, float negative_slope=0.01) -> Tensor", +[](Tensor& x, double slope) -> Tensor& { unary(Unary::leaky_relu, x, {{slope}}, Into::over(x)); return x; }, "", kNN);
+  add_op("elu(Tensor input, float alpha=1.0, bool inplace=False) -> Tensor", +[](const Tensor& x, double alpha, bool inplace) {
+    check_real("elu", x);
+    return unary(Unary::elu, x, {{alpha}}, over_if(inplace, x)); }, "x for x > 0, else alpha * (exp(x) - 1)", kNN);
+  add_op("elu_(Tensor input, float alpha=1.0) -> Tensor", +[](Tensor& x, double alpha) -> Tensor& { unary(Unary::elu, x, {{alpha}}, Into::over(x)); return x; }, "", kNN);
+  add_op("celu(Tensor input, float alpha=1.0, bool inplace=False) -> Tensor", +[](const Tensor& x, double alpha, bool inplace) {
+    check(alpha != 0, "celu: ZeroDivisionError: alpha cannot be 0 for CELU");
+    check_real("celu", x);
+    return unary(Unary::celu, x, {{alpha}}, over_if(inplace, x)); }, "", kNN | kFunction);
+  add_op("celu_(Tensor input, float alpha=1.0) -> Tensor", +[](Tensor& x, double alpha) -> Tensor& { unary(Unary::celu, x, {{alpha}}, Into::over(x)); return x; }, "", kNN | kFunction);
+  add_op("gelu(Tensor input, *, str approximate='none') -> Tensor", +[](const Tensor& x, const std::string& approximate) {
+    check(approximate == "none" || approximate == "tanh", "gelu: approximate argument must be either none or tanh, got '", approximate, "'");
+    check_real("gelu", x);
+    return unary(approximate == "none" ? Unary::gelu : Unary::gelu_tanh, x); }, "x times the normal distribution function of x; approximate='tanh' for its tanh form", kNN);
+  add_op("softplus(Tensor input, float beta=1.0, float threshold=20.0) -> Tensor", +[](const Tensor& x, double beta, double threshold) {
+    check_real("softplus", x);
+    return unary(Unary::softplus, x, {{beta, threshold}}); }, "log(1 + exp(beta x)) / beta; x itself where beta x > threshold", kNN);
+  add_op("hardtanh(Tensor input, float min_val=-1.0, float max_val=1.0, bool inplace=False) -> Tensor", +[](const Tensor& x, double low, double high, bool inplace) {
+    check_value(low <= high, "hardtanh: min_val cannot be greater than max_val, got ", low, " and ", high);
+    return unary(Unary::hardtanh, x, {{low, high}}, over_if(inplace, x)); }, "", kNN);
+  add_op("hardtanh_(Tensor input, float min_val=-1.0, float max_val=1.0) -> Tensor", +[](Tensor& x, double low, double high) -> Tensor& { unary(Unary::hardtanh, x, {{low, high}}, Into::over(x)); return x; }, "", kNN);
+  add_op("threshold(Tensor input, float threshold, float value, bool inplace=False) -> Tensor", +[](const Tensor& x, double threshold, double value, bool inplace) { return unary(Unary::threshold, x, {{threshold, value}}, over_if(inplace, x)); }, "", kNN | kFunction);
+  add_op("threshold_(Tensor input, float threshold, float value) -> Tensor", +[](Tensor& x, double threshold, double value) -> Tensor& { unary(Unary::threshold, x, {{threshold, value}}, Into::over(x)); return x; }, "", kNN | kFunction);
+  add_op("logsigmoid(Tensor input) -> Tensor", +[](const Tensor& x) { return unary(Unary::logsigmoid, x); }, "log(sigmoid(x)), without overflow", kNN);
+  add_op("softsign(Tensor input) -> Tensor", +[](const Tensor& x) { return unary(Unary::softsign, x); }, "x / (1 + |x|)", kNN);
+  add_op("tanhshrink(Tensor input) -> Tensor", +[](const Tensor& x) { return unary(Unary::tanhshrink, x); }, "x - tanh(x)", kNN);
+  add_op("softshrink(Tensor input, float lambd=0.5) -> Tensor", +[](const Tensor& x, double lambd) {
+    check(lambd >= 0, "softshrink: lambda must be greater or equal to 0, but found to be ", lambd);
+    check_real("softshrink", x);
+    return unary(Unary::softshrink, x, {{lambd}}); }, "", kNN);
+  add_op("hardshrink(Tensor input, float lambd=0.5) -> Tensor", +[](const Tensor& x, double lambd) { return unary(Unary::hardshrink, x, {{lambd}}); }, "", kNN | kBoth);
+}
+
 }  // namespace
 
 void bind_elementwise() {
@@ -65,7 +181,6 @@ void bind_elementwise() {
   }
   const char* either = "Tensor|Scalar";
   add_binary<Binary::mul>("mul", true, either), add_binary<Binary::mul>("multiply", true, either);
-  add_binary<Binary::floor_divide>("floor_divide", true, either), add_binary<Binary::remainder>("remainder", true, either), add_binary<Binary::fmod>("fmod");
   add_binary<Binary::atan2>("atan2"), add_binary<Binary::atan2>("arctan2"), add_binary<Binary::hypot>("hypot"), add_binary<Binary::copysign>("copysign"), add_binary<Binary::nextafter>("nextafter");
   add_binary<Binary::maximum>("maximum", false), add_binary<Binary::minimum>("minimum", false), add_binary<Binary::fmax>("fmax", false), add_binary<Binary::fmin>("fmin", false);
   add_binary<Binary::eq>("eq"), add_binary<Binary::ne>("ne"), add_binary<Binary::lt>("lt"), add_binary<Binary::le>("le"), add_binary<Binary::gt>("gt"), add_binary<Binary::ge>("ge");
@@ -74,7 +189,9 @@ void bind_elementwise() {
   add_binary<Binary::bitwise_and>("bitwise_and", true, either), add_binary<Binary::bitwise_or>("bitwise_or", true, either), add_binary<Binary::bitwise_xor>("bitwise_xor", true, either);
   add_binary<Binary::left_shift>("bitwise_left_shift", true, either), add_binary<Binary::right_shift>("bitwise_right_shift", true, either);
   add_binary<Binary::logaddexp>("logaddexp", false), add_binary<Binary::logaddexp2>("logaddexp2", false), add_binary<Binary::ldexp>("ldexp"), add_binary<Binary::heaviside>("heaviside");
-  add_binary<Binary::xlogy>("xlogy", true, either), add_binary<Binary::gcd>("gcd"), add_binary<Binary::lcm>("lcm"), add_binary<Binary::pow>("pow", true, either);
+  add_binary<Binary::xlogy>("xlogy", true, either), add_binary<Binary::gcd>("gcd"), add_binary<Binary::lcm>("lcm");
+  add_forms();
+  add_activations();
 }
 
 }  // namespace tessel::python

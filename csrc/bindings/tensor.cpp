@@ -289,6 +289,14 @@ template <Binary op>
 PyObject* inplace_operator(PyObject* a, PyObject* b) {
   return operate_inplace(a, b, [](const Tensor& x, const Tensor& y, const Into& into) { binary(op, x, y, {}, into); });
 }
+template <Tensor (*op)(const Tensor&, const Tensor&, const Into&)>
+PyObject* form_operator(PyObject* a, PyObject* b) {
+  return operate(a, b, [](const Tensor& x, const Tensor& y) { return op(x, y, {}); });
+}
+template <Tensor (*op)(const Tensor&, const Tensor&, const Into&)>
+PyObject* form_inplace(PyObject* a, PyObject* b) {
+  return operate_inplace(a, b, [](const Tensor& x, const Tensor& y, const Into& into) { op(x, y, into); });
+}
 PyObject* subtract(PyObject* a, PyObject* b) {
   return operate(a, b, [](const Tensor& x, const Tensor& y) { return sub(x, y); });
 }
@@ -347,7 +355,7 @@ PyNumberMethods tensor_number = {
     .nb_add = binary_operator<Binary::add>,
     .nb_subtract = subtract,
     .nb_multiply = binary_operator<Binary::mul>,
-    .nb_remainder = binary_operator<Binary::remainder>,
+    .nb_remainder = form_operator<&remainder>,
     .nb_power = power,
     .nb_negative = unary_operator<Unary::neg>,
     .nb_positive = [](PyObject* a) { return Py_NewRef(a); },
@@ -364,16 +372,16 @@ PyNumberMethods tensor_number = {
     .nb_inplace_add = inplace_operator<Binary::add>,
     .nb_inplace_subtract = inplace_subtract,
     .nb_inplace_multiply = inplace_operator<Binary::mul>,
-    .nb_inplace_remainder = inplace_operator<Binary::remainder>,
+    .nb_inplace_remainder = form_inplace<&remainder>,
     .nb_inplace_power = inplace_power,
     .nb_inplace_lshift = inplace_operator<Binary::left_shift>,
     .nb_inplace_rshift = inplace_operator<Binary::right_shift>,
     .nb_inplace_and = inplace_operator<Binary::bitwise_and>,
     .nb_inplace_xor = inplace_operator<Binary::bitwise_xor>,
     .nb_inplace_or = inplace_operator<Binary::bitwise_or>,
-    .nb_floor_divide = binary_operator<Binary::floor_divide>,
+    .nb_floor_divide = form_operator<&floor_divide>,
     .nb_true_divide = binary_operator<Binary::div>,
-    .nb_inplace_floor_divide = inplace_operator<Binary::floor_divide>,
+    .nb_inplace_floor_divide = form_inplace<&floor_divide>,
     .nb_inplace_true_divide = inplace_operator<Binary::div>,
     .nb_index = to_index,
     .nb_matrix_multiply = matrix_multiply,

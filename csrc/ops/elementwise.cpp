@@ -109,6 +109,10 @@ void check_real(const char* name, DType type) {
   if (is_complex(type)) [[unlikely]] fail<NotImplementedError>(name, ": not there yet for complex tensors (", type, ")");
 }
 
+void check_integral(const char* name, DType type) {
+  if (is_floating(type)) [[unlikely]] fail<NotImplementedError>(name, ": not implemented for ", type, ", only for integers and bool");
+}
+
 // A value an op keeps for its derivative, which the op is about to overwrite: keeps a copy.
 Tensor before_write(const Tensor& x, const Into& into, bool needed) {
   return needed && into.kind == Into::inplace && x.is_same(*into.tensor) ? clone(detach(x)) : x;
@@ -171,6 +175,8 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b, const Params& params,
   const char* name = description.name;
   DType common = a.dtype() == b.dtype() && !a->wrapped_number && !b->wrapped_number ? a.dtype() : result_type({&a, &b});
   check_real(name, common);
+  if (op >= Binary::bitwise_and && op <= Binary::right_shift) check_integral(name, common);
+  if (op == Binary::gcd || op == Binary::lcm) check_integral(name, common);
   DType type = gives(description, common);
   Dims sizes = broadcast(name, a.sizes(), b.sizes());
   if (a.device() != b.device()) check_devices(name, a, b);
@@ -215,7 +221,7 @@ Tensor add(const Tensor& a, const Tensor& b, Scalar alpha, const Into& into) {
 Tensor sub(const Tensor& a, const Tensor& b, Scalar alpha, const Into& into) {
   check(a.dtype() != DType::bool_ || b.dtype() != DType::bool_, "sub: Subtraction, the `-` operator, with two bool tensors is not supported. "
         "Use the `^` or `logical_xor()` operator instead.");
-  check(!(a.dtype() == DType::bool_ && b->wrapped_number) && !(b.dtype() == DType::bool_ && !b->wrapped_number && false), "sub: Subtraction, the `-` operator, with a bool tensor is not supported. "
+  check(!(a.dtype() == DType::bool_ && b->wrapped_number), "sub: Subtraction, the `-` operator, with a bool tensor is not supported. "
         "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead.");
   if (alpha.as_double() == 1) return binary(Binary::sub, a, b, {}, into);
   check_alpha("sub", alpha, a, b);

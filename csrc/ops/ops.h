@@ -58,8 +58,19 @@ inline Tensor logical_not(const Tensor& x) { return unary(Unary::logical_not, x)
 Tensor add(const Tensor& a, const Tensor& b, Scalar alpha = 1, const Into& into = {});
 Tensor sub(const Tensor& a, const Tensor& b, Scalar alpha = 1, const Into& into = {});
 inline Tensor mul(const Tensor& a, const Tensor& b, const Into& into = {}) { return binary(Binary::mul, a, b, {}, into); }
-inline Tensor div(const Tensor& a, const Tensor& b, const Into& into = {}) { return binary(Binary::div, a, b, {}, into); }
-inline Tensor pow(const Tensor& a, const Tensor& b, const Into& into = {}) { return binary(Binary::pow, a, b, {}, into); }
+inline Tensor div(const Tensor& a, const Tensor& b) { return binary(Binary::div, a, b); }
+Tensor div(const Tensor& a, const Tensor& b, std::optional<std::string> rounding_mode, const Into& into = {});
+Tensor floor_divide(const Tensor& a, const Tensor& b, const Into& into = {});
+Tensor remainder(const Tensor& a, const Tensor& b, const Into& into = {});
+Tensor fmod(const Tensor& a, const Tensor& b, const Into& into = {});
+Tensor pow(const Tensor& a, const Tensor& b, const Into& into = {});
+Tensor clamp(const Tensor& x, std::optional<Scalar> low, std::optional<Scalar> high, const Into& into = {});
+Tensor clamp(const Tensor& x, const Tensor& low, const Tensor& high, const Into& into = {});   // either may be undefined
+Tensor lerp(const Tensor& a, const Tensor& b, const Tensor& weight, const Into& into = {});
+Tensor addcmul(const Tensor& a, const Tensor& b, const Tensor& c, Scalar value = 1, const Into& into = {});
+Tensor addcdiv(const Tensor& a, const Tensor& b, const Tensor& c, Scalar value = 1, const Into& into = {});
+Tensor round(const Tensor& x, int64_t decimals = 0, const Into& into = {});
+Tensor nan_to_num(const Tensor& x, std::optional<double> nan, std::optional<double> posinf, std::optional<double> neginf, const Into& into = {});
 inline Tensor maximum(const Tensor& a, const Tensor& b) { return binary(Binary::maximum, a, b); }
 inline Tensor minimum(const Tensor& a, const Tensor& b) { return binary(Binary::minimum, a, b); }
 inline Tensor eq(const Tensor& a, const Tensor& b) { return binary(Binary::eq, a, b); }
