@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <thread>
@@ -171,7 +172,29 @@ TEST(allocator_under_threads) {
   CHECK(intact);
 }
 
-#if TESSEL_TEST_FORK
+#if TESSEL_FORK > 0
+TEST(allocator_in_a_forked_child) {
+  std::atomic<int> step{0};
+  std::thread other([&] {  // has blocks of its own when the child is forked
+    cpu.release(cpu.allocate(500), 500);
+    step = 1;
+    while (step == 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  });
+  while (step == 0) std::this_thread::yield();
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool intact = stir(3, 2000);
+    cpu.empty_cache();
+    _exit(intact && cpu.memory_stats().cached == 0 ? 0 : 1);
+  }
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+  step = 2;
+  other.join();
+}
+#endif
+
+#if TESSEL_FORK > 1
 TEST(allocator_in_a_child_forked_while_others_allocate) {
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;

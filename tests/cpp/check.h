@@ -43,14 +43,19 @@ inline bool expect(bool condition, const char* text, const char* file, int line)
     ::tessel::test::expect(thrown, #__VA_ARGS__ " throws " #Exception, __FILE__, __LINE__); \
   } while (false)
 
-// Threads of a child forked from several are beyond ThreadSanitizer.
-#if defined(__SANITIZE_THREAD__)
-#define TESSEL_TEST_FORK 0
-#elif defined(__has_feature)
+// How much forking a build bears: 0 none (ThreadSanitizer), 1 while no other thread runs (the sanitizers' malloc takes no
+// care of its locks), 2 at any time.
+#if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define TESSEL_TEST_FORK 0
+#define TESSEL_FORK 0
+#elif __has_feature(address_sanitizer)
+#define TESSEL_FORK 1
 #endif
 #endif
-#if !defined(TESSEL_TEST_FORK)
-#define TESSEL_TEST_FORK 1
+#if defined(__SANITIZE_THREAD__)
+#define TESSEL_FORK 0
+#elif defined(__SANITIZE_ADDRESS__)
+#define TESSEL_FORK 1
+#elif !defined(TESSEL_FORK)
+#define TESSEL_FORK 2
 #endif
