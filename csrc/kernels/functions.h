@@ -210,9 +210,12 @@ template <> struct Function<Unary::sinc> : Reals {
     V angle = x * V(kPi);
     return select(eq(x, V(0)), V(1), sin(angle) / angle);
   }
+  // (angle cos(angle) - sin(angle)) / (angle x), whose numerator cancels near zero: there its series.
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) {
-    V angle = x * V(kPi);
-    return select(eq(x, V(0)), V(0), dy * (angle * cos(angle) - sin(angle)) / (angle * x));
+    V angle = x * V(kPi), z = angle * angle;
+    V series = V(1.0 / 30) - z * (V(1.0 / 840) - z * (V(1.0 / 45360) - z * V(1.0 / 3991680)));
+    V near = V(kPi) * angle * (z * series - V(1.0 / 3));
+    return dy * select(lt(abs(angle), V(0.5)), near, (angle * cos(angle) - sin(angle)) / (angle * x));
   }
 };
 
@@ -455,7 +458,7 @@ template <> struct Function<Unary::hardtanh> : Reals {  // s[0], s[1]: bounds
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params& p) { return min(max(x, V(p.s[0])), V(p.s[1])); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) {
-    return select(le(x, V(p.s[0])), V(0), select(ge(x, V(p.s[1])), V(0), dy));
+    return select(gt(x, V(p.s[0])), select(lt(x, V(p.s[1])), dy, V(0)), V(0));
   }
 };
 
@@ -463,7 +466,7 @@ template <> struct Function<Unary::relu6> : Numbers {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return min(max(x, V(0)), V(6)); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) {
-    return select(le(x, V(0)), V(0), select(ge(x, V(6)), V(0), dy));
+    return select(gt(x, V(0)), select(lt(x, V(6)), dy, V(0)), V(0));
   }
 };
 
@@ -471,7 +474,7 @@ template <> struct Function<Unary::hardsigmoid> : Reals {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return min(max(x + V(3), V(0)), V(6)) * V(1.0 / 6); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) {
-    return select(le(x, V(-3)), V(0), select(ge(x, V(3)), V(0), dy * V(1.0 / 6)));
+    return select(gt(x, V(-3)), select(lt(x, V(3)), dy * V(1.0 / 6), V(0)), V(0));
   }
 };
 
@@ -510,7 +513,7 @@ template <> struct Function<Unary::softshrink> : Reals {  // s[0]: lambda
     return select(gt(x, lambda), x - lambda, select(lt(x, -lambda), x + lambda, x * V(0)));
   }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) {
-    return select(le(abs(x), V(p.s[0])), V(0), dy);
+    return select(gt(abs(x), V(p.s[0])), dy, V(0));
   }
 };
 
@@ -518,7 +521,7 @@ template <> struct Function<Unary::hardshrink> : Reals {  // s[0]: lambda
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params& p) { return select(le(abs(x), V(p.s[0])), V(0), x); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) {
-    return select(le(abs(x), V(p.s[0])), V(0), dy);
+    return select(gt(abs(x), V(p.s[0])), dy, V(0));
   }
 };
 
@@ -532,7 +535,7 @@ template <> struct Function<Unary::clamp> : Numbers {  // s[0], s[1]: bounds, in
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params& p) { return min(max(x, V(p.s[0])), V(p.s[1])); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) {
-    return select(lt(x, V(p.s[0])), V(0), select(gt(x, V(p.s[1])), V(0), dy));
+    return select(ge(x, V(p.s[0])), select(le(x, V(p.s[1])), dy, V(0)), V(0));
   }
 };
 

@@ -129,6 +129,11 @@ template <> struct Vec<float> {
   friend Vec pow2(Vec n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23));
   }
+  // In two steps, so that a result below the normal numbers is rounded once.
+  friend Vec scale(Vec a, Vec n) {
+    Vec half = rint(n * Vec(0.5));
+    return a * pow2(half) * pow2(n - half);
+  }
   friend Vec split(Vec a, Vec& e) {
     __m256i bits = _mm256_castps_si256(a.v);
     __m256i exponent = _mm256_srai_epi32(_mm256_sub_epi32(bits, _mm256_set1_epi32(0x3f3504f3)), 23);
@@ -187,6 +192,11 @@ template <> struct Vec<double> {
   friend Vec pow2(Vec n) {
     __m256i bits = _mm256_castpd_si256(_mm256_add_pd(n.v, _mm256_set1_pd(0x1.8p52)));
     return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_add_epi64(bits, _mm256_set1_epi64x(1023)), 52));
+  }
+  // In two steps, so that a result below the normal numbers is rounded once.
+  friend Vec scale(Vec a, Vec n) {
+    Vec half = rint(n * Vec(0.5));
+    return a * pow2(half) * pow2(n - half);
   }
   // Moved so that sqrt(1/2) falls on a change of exponent; the biased exponent becomes a double inside 2^52's fraction.
   friend Vec split(Vec a, Vec& e) {

@@ -104,6 +104,7 @@ template <> struct Vec<float> {
   friend Vec pow2(Vec n) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23));
   }
+  friend Vec scale(Vec a, Vec n) { return _mm512_scalef_ps(a.v, n.v); }
   friend Vec split(Vec a, Vec& e) {
     __m512i bits = _mm512_castps_si512(a.v);
     __m512i exponent = _mm512_srai_epi32(_mm512_sub_epi32(bits, _mm512_set1_epi32(0x3f3504f3)), 23);
@@ -160,6 +161,7 @@ template <> struct Vec<double> {
   friend Vec pow2(Vec n) {
     return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_add_epi64(_mm512_cvtpd_epi64(n.v), _mm512_set1_epi64(1023)), 52));
   }
+  friend Vec scale(Vec a, Vec n) { return _mm512_scalef_pd(a.v, n.v); }
   friend Vec split(Vec a, Vec& e) {
     __m512i bits = _mm512_castpd_si512(a.v);
     __m512i exponent = _mm512_srai_epi64(_mm512_sub_epi64(bits, _mm512_set1_epi64(0x3fe6a09e667f3bcd)), 52);

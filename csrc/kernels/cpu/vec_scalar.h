@@ -133,16 +133,23 @@ template <class T> struct Vec {
     if constexpr (same<T, float>) return of(bit_cast<float>((int32_t(n.v) + 127) << 23));
     else return of(bit_cast<double>((int64_t(n.v) + 1023) << 52));
   }
+  // a * 2^n, in two steps, so that a result below the normal numbers is rounded once.
+  friend Vec scale(Vec a, Vec n) {
+    Vec half = rint(n * Vec(0.5));
+    return a * pow2(half) * pow2(n - half);
+  }
   // m and e with a = m * 2^e and m in [sqrt(1/2), sqrt(2)), for a normal positive a.
   friend Vec split(Vec a, Vec& e) {
     if constexpr (same<T, float>) {
-      int32_t bits = bit_cast<int32_t>(a.v), exponent = (bits - 0x3f3504f3) >> 23;
+      uint32_t bits = bit_cast<uint32_t>(a.v);
+      int32_t exponent = int32_t(bits - 0x3f3504f3) >> 23;
       e = of(float(exponent));
-      return of(bit_cast<float>(bits - exponent * (1 << 23)));
+      return of(bit_cast<float>(bits - (uint32_t(exponent) << 23)));
     } else {
-      int64_t bits = bit_cast<int64_t>(a.v), exponent = (bits - 0x3fe6a09e667f3bcd) >> 52;
+      uint64_t bits = bit_cast<uint64_t>(a.v);
+      int64_t exponent = int64_t(bits - 0x3fe6a09e667f3bcd) >> 52;
       e = of(double(exponent));
-      return of(bit_cast<double>(bits - exponent * (int64_t(1) << 52)));
+      return of(bit_cast<double>(bits - (uint64_t(exponent) << 52)));
     }
   }
 };
