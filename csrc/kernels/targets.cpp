@@ -18,8 +18,8 @@ namespace avx512 { extern const Kernels table; }
 #endif
 #if defined(TESSEL_HAVE_AMX)
 namespace amx {
-extern const Kernels table;  // avx512's with AMX's entries over it
-bool request_permission();   // asks the operating system for the tiles
+void lay_over(Kernels& table);  // AMX's entries over avx512's
+bool request_permission();      // asks the operating system for the tiles
 }
 #endif
 
@@ -75,7 +75,11 @@ const Kernels& choose() {
     if (wanted < level) level = wanted;
   }
 #if defined(TESSEL_HAVE_AMX)
-  if (level == kAmx) return amx::table;
+  if (level == kAmx) {
+    static Kernels composed = avx512::table;
+    amx::lay_over(composed);
+    return composed;
+  }
 #endif
 #if defined(TESSEL_HAVE_X86_TARGETS)
   if (level >= kAvx512) return avx512::table;

@@ -303,6 +303,7 @@ void pools() {
 }  // namespace
 
 int main() {
+  SKIP_WHERE_MISSING();
   convs();
   pools();
   return report("conv");

@@ -17,6 +17,24 @@ namespace test {
 
 inline int failures = 0, checks = 0;
 
+// Can this machine run the target under test?
+inline bool machine_has(const char* target) {
+#if defined(__x86_64__)
+  const std::string t = target;
+  if (t == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (t == "avx512") return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#endif
+  return target != nullptr;
+}
+
+#define TEST_QUOTE(x) #x
+#define TEST_NAME(x) TEST_QUOTE(x)
+#define SKIP_WHERE_MISSING()                                                        \
+  if (!test::machine_has(TEST_NAME(TESSEL_TARGET))) {                               \
+    std::printf("skipped: this machine has no %s\n", TEST_NAME(TESSEL_TARGET));     \
+    return 0;                                                                       \
+  }
+
 inline void check(bool ok, const std::string& what) {
   ++checks;
   if (ok) return;

@@ -1,5 +1,6 @@
 // Every entry of the target's table, and the file it lives in.
 #pragma once
+#include "kernels/cpu/entries_gemm.h"  // gemm.cpp, conv.cpp, pool.cpp
 #include "kernels/kernels.h"
 
 namespace tessel::TESSEL_TARGET {
@@ -18,9 +19,6 @@ void softmax(const RowsArgs& args);
 void softmax_backward(const RowsArgs& args);
 void log_softmax(const RowsArgs& args);
 void log_softmax_backward(const RowsArgs& args);
-// gemm.cpp
-int64_t gemm_scratch(const GemmArgs& args);
-void gemm(const GemmArgs& args, void* scratch);
 // random.cpp
 void random(const RandomArgs& args);
 

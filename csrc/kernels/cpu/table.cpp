@@ -21,6 +21,15 @@ constinit const Kernels table = {
     .log_softmax_backward = log_softmax_backward,
     .gemm_scratch = gemm_scratch,
     .gemm = gemm,
+    .conv_scratch = conv_scratch,
+    .conv = conv,
+    .conv_backward_data_scratch = conv_backward_data_scratch,
+    .conv_backward_data = conv_backward_data,
+    .conv_backward_weight_scratch = conv_backward_weight_scratch,
+    .conv_backward_weight = conv_backward_weight,
+    .pool = pool,
+    .pool_backward_scratch = pool_backward_scratch,
+    .pool_backward = pool_backward,
     .random = random,
 };
 

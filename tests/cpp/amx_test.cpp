@@ -1,0 +1,203 @@
+// GEMM through the tile unit, emulated (-DTESSEL_EMULATE_TILES on the kernel) or real: bit for bit the stated order of
+// products and sums; closer to float64 than a float32 loop; values that do not split take the other kernel.
+#include "kernel_test.h"
+#include "kernels/cpu/amx/entries.h"
+
+using namespace tessel;
+using namespace test;
+
+namespace {
+
+Rng rng;
+
+uint16_t nearest(float x) {
+  uint32_t u;
+  std::memcpy(&u, &x, 4);
+  return uint16_t((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+float wide(uint16_t h) {
+  const uint32_t u = uint32_t(h) << 16;
+  float x;
+  std::memcpy(&x, &u, 4);
+  return x;
+}
+void split(float x, float* parts) {
+  for (int i = 0; i < 3; ++i) {
+    parts[i] = wide(nearest(x));
+    x -= parts[i];
+  }
+}
+
+struct Operands {
+  int64_t m, n, k;
+  bool a_column, b_column, c_column;
+  Block a, b, c;
+  GemmArgs g{};
+  Operands(DType d, int64_t m, int64_t n, int64_t k, bool at, bool bt, bool ct)
+      : m(m), n(n), k(k), a_column(at), b_column(bt), c_column(ct), a(d, m * k, 1), b(d, k * n, 1), c(d, m * n, 1) {
+    a.fill([] { return rng.uniform(); });
+    b.fill([] { return rng.uniform(); });
+    g.dtype = d;
+    g.m = m; g.n = n; g.k = k; g.batch = 1;
+    g.a_row = at ? 1 : k; g.a_col = at ? m : 1;
+    g.b_row = bt ? 1 : n; g.b_col = bt ? k : 1;
+    g.c_row = ct ? 1 : n; g.c_col = ct ? m : 1;
+    g.alpha = 1;
+  }
+  double at(int64_t i, int64_t p) const { return a[i * g.a_row + p * g.a_col]; }
+  double bt(int64_t p, int64_t j) const { return b[p * g.b_row + j * g.b_col]; }
+  void run(int threads = 1) {
+    set_num_threads(threads);
+    g.a = a.data(); g.b = b.data(); g.c = c.data();
+    Scratch scratch(amx::gemm_scratch(g));
+    amx::gemm(g, scratch.data());
+    check(scratch.intact() && c.intact(), "canary");
+  }
+};
+
+// The stated order, element by element. In the transposed form a and b change places, and with them the products.
+float stated(const Operands& o, int64_t i, int64_t j) {
+  static const int products[6][2] = {{0, 2}, {2, 0}, {1, 1}, {0, 1}, {1, 0}, {0, 0}};
+  const bool bf16 = o.g.dtype == DType::bfloat16;
+  float result = 0;
+  for (int64_t p0 = 0; p0 < o.k; p0 += 384) {
+    float sum = 0;
+    const int64_t end = std::min<int64_t>(o.k, p0 + 384);
+    for (int64_t pass = p0; pass < end; pass += 96)
+      for (int q = bf16 ? 5 : 0; q < 6; ++q)
+        for (int64_t s = pass; s < std::min(end, pass + 96); s += 32) {
+          float even = 0, odd = 0;
+          for (int64_t p = s; p < std::min(end, s + 32); ++p) {
+            float x[3], y[3];
+            split(float(o.c_column ? o.bt(p, j) : o.at(i, p)), x);
+            split(float(o.c_column ? o.at(i, p) : o.bt(p, j)), y);
+            float& to = (p - s) % 2 ? odd : even;
+            to = std::fma(x[products[q][0]], y[products[q][1]], to);
+          }
+          sum += even + odd;
+        }
+    result = p0 == 0 ? sum : result + sum;
+  }
+  return result;
+}
+
+void bits() {
+  const int64_t sizes[][3] = {{96, 96, 96}, {130, 97, 100}, {64, 150, 400}, {33, 200, 800}};
+  for (DType d : {DType::float32, DType::bfloat16})
+    for (auto& s : sizes)
+      for (int layout = 0; layout < 8; ++layout) {
+        Operands o(d, s[0], s[1], s[2], layout & 1, layout & 2, layout & 4);
+        o.run(1);
+        Block first = o.c;
+        o.run(2);
+        check(o.c.same(first), "threads change bits");
+        bool same = true;
+        for (int64_t i = 0; i < o.m; i += 7)
+          for (int64_t j = 0; j < o.n; ++j) {
+            Block want(d, 1);
+            want.set(0, stated(o, i, j));
+            const double got = o.c[i * o.g.c_row + j * o.g.c_col];
+            same = same && want[0] == got;
+          }
+        check(same, std::string("bits ") + name_of(d) + " layout " + std::to_string(layout) + " m " + std::to_string(s[0]));
+      }
+}
+
+void accuracy() {
+  for (int64_t k : {int64_t(256), int64_t(1024)}) {
+    Operands o(DType::float32, 96, 128, k, false, false, false);
+    o.run(2);
+    double six = 0, loop = 0, size = 0;
+    for (int64_t i = 0; i < o.m; ++i)
+      for (int64_t j = 0; j < o.n; ++j) {
+        double exact = 0;
+        float plain = 0;
+        for (int64_t p = 0; p < k; ++p) {
+          exact += o.at(i, p) * o.bt(p, j);
+          plain += float(o.at(i, p)) * float(o.bt(p, j));
+        }
+        const double e = o.c[i * o.n + j] - exact;
+        six += e * e;
+        loop += (plain - exact) * (plain - exact);
+        size += exact * exact;
+      }
+    std::printf("k %ld: six products %.2g, float32 loop %.2g (rms, relative)\n", long(k), std::sqrt(six / size), std::sqrt(loop / size));
+    check(six <= loop, "six products are as accurate as a float32 loop");
+  }
+}
+
+// Where parts do not hold the values, results are those of float32: with the epilogue, in the first and the last block.
+void values_that_do_not_split() {
+  const double specials[] = {INFINITY, NAN, 3.4e38, 1e-37, 1e-30, 0.0};
+  for (double special : specials)
+    for (int64_t where : {int64_t(3), int64_t(500), int64_t(799)}) {
+      Operands o(DType::float32, 70, 120, 800, false, true, false);
+      o.a.set(5 * 800 + where, special);
+      Block bias(DType::float32, 120);
+      bias.fill([] { return rng.uniform(); });
+      o.g.bias = bias.data();
+      o.g.bias_stride = 1;
+      o.g.beta = 0.5;
+      o.g.alpha = 2;
+      o.g.activation = Activation::relu;
+      o.c.fill([] { return rng.uniform(); });
+      const Block before = o.c;
+      o.run(2);
+      double worst = 0;
+      bool kinds = true;
+      for (int64_t i = 0; i < o.m; ++i)
+        for (int64_t j = 0; j < o.n; ++j) {
+          double sum = 0, size = 1;
+          for (int64_t p = 0; p < o.k; ++p) {
+            sum += o.at(i, p) * o.bt(p, j);
+            size += std::fabs(o.at(i, p) * o.bt(p, j));
+          }
+          double want = 2 * sum + 0.5 * before[i * o.n + j] + bias[j];
+          want = want < 0 ? 0 : want;
+          const double got = o.c[i * o.n + j];
+          if (std::isnan(want) || std::fabs(want) > 3.4e38) kinds = kinds && (std::isnan(want) ? std::isnan(got) : got == INFINITY);
+          else worst = std::max(worst, std::fabs(got - want) / (size * 1e-5));
+        }
+      check(kinds, "infinity and nan as IEEE has them, with " + std::to_string(special));
+      check(worst <= 1, "values with " + std::to_string(special) + " at " + std::to_string(where));
+    }
+}
+
+void batches() {
+  const int64_t n = 100;
+  Block a(DType::float32, 3 * n * n), b(DType::float32, n * n), c(DType::float32, 3 * n * n);
+  a.fill([] { return rng.uniform(); });
+  b.fill([] { return rng.uniform(); });
+  GemmArgs g{};
+  g.dtype = DType::float32;
+  g.m = g.n = g.k = n; g.batch = 3;
+  g.a_row = n; g.a_col = 1; g.b_row = n; g.b_col = 1; g.c_row = n; g.c_col = 1;
+  g.batch_dims = 1;
+  g.batch_sizes[0] = 3;
+  g.a_batch[0] = n * n + 0; g.b_batch[0] = 0; g.c_batch[0] = n * n;
+  g.alpha = 1;
+  g.a = a.data(); g.b = b.data(); g.c = c.data();
+  set_num_threads(2);
+  Scratch scratch(amx::gemm_scratch(g));
+  amx::gemm(g, scratch.data());
+  check(scratch.intact() && c.intact(), "batch canary");
+  double worst = 0;
+  for (int64_t i = 0; i < 3 * n; ++i)
+    for (int64_t j = 0; j < n; ++j) {
+      double sum = 0;
+      for (int64_t p = 0; p < n; ++p) sum += a[i * n + p] * b[p * n + j];
+      worst = std::max(worst, std::fabs(sum - c[i * n + j]));
+    }
+  check(worst < 1e-5, "batch values");
+}
+
+}  // namespace
+
+int main() {
+  SKIP_WHERE_MISSING();
+  bits();
+  accuracy();
+  values_that_do_not_split();
+  batches();
+  return report("amx");
+}

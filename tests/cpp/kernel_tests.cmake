@@ -1,0 +1,31 @@
+# GEMM, convolution and pooling of each instruction set over the bare entries, one program each; AMX's GEMM on emulated tiles.
+add_library(kernel_test_base OBJECT ${csrc}/kernels/cpu/caches.cpp parallel_standin.cpp)
+target_link_libraries(kernel_test_base PRIVATE core_test_options)
+
+function(add_kernel_tests target)
+  add_library(kernel_test_${target} OBJECT ${csrc}/kernels/cpu/gemm.cpp ${csrc}/kernels/cpu/conv.cpp ${csrc}/kernels/cpu/pool.cpp)
+  target_link_libraries(kernel_test_${target} PRIVATE core_test_options)
+  target_compile_definitions(kernel_test_${target} PRIVATE TESSEL_TARGET=${target})
+  target_compile_options(kernel_test_${target} PRIVATE -O3 -fno-math-errno -fno-trapping-math -fno-exceptions -Wno-uninitialized -Wno-maybe-uninitialized ${ARGN})
+  foreach(room gemm conv)
+    add_executable(${room}_test_${target} ${room}_test.cpp)
+    target_compile_definitions(${room}_test_${target} PRIVATE TESSEL_TARGET=${target})
+    target_link_libraries(${room}_test_${target} PRIVATE core_test_options kernel_test_${target} kernel_test_base Threads::Threads)
+    add_test(NAME ${room}_test_${target} COMMAND ${room}_test_${target})
+  endforeach()
+endfunction()
+
+add_kernel_tests(scalar)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
+  set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mprefer-vector-width=512)
+  add_kernel_tests(avx2 ${avx2})
+  add_kernel_tests(avx512 ${avx512})
+  add_executable(amx_test amx_test.cpp ${csrc}/kernels/cpu/amx/gemm.cpp)
+  set_source_files_properties(${csrc}/kernels/cpu/amx/gemm.cpp PROPERTIES COMPILE_OPTIONS
+    "-O3;-fno-math-errno;-fno-trapping-math;-fno-exceptions;-Wno-uninitialized;-Wno-maybe-uninitialized;${avx512}"
+    COMPILE_DEFINITIONS "TESSEL_TARGET=amx;TESSEL_EMULATE_TILES")
+  set_source_files_properties(amx_test.cpp PROPERTIES COMPILE_DEFINITIONS TESSEL_TARGET=avx512)
+  target_link_libraries(amx_test PRIVATE core_test_options kernel_test_avx512 kernel_test_base Threads::Threads)
+  add_test(NAME amx_test COMMAND amx_test)
+endif()
