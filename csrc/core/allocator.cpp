@@ -13,7 +13,7 @@ constinit std::atomic<const Allocator*> cuda_allocator{nullptr};
 }  // namespace
 
 const Allocator& allocator(Device device) {
-  if (device.is_cpu()) [[likely]] return cpu_allocator();
+  if (device.is_cpu()) return cpu_allocator();
   const Allocator* found = cuda_allocator.load(std::memory_order_acquire);
   check(found != nullptr, "cuda: no CUDA memory, as tessel's CUDA library is not loaded");
   return *found;

@@ -1,5 +1,5 @@
-// Reads the limits of control groups. A line of /proc/self/cgroup is `id:controllers:/path`; version 2 has the single line `0::/path`.
-// Inside a container the path may not exist below the mount: then the mount itself is the group.
+// Reads the limits of control groups. A line of /proc/self/cgroup is `id:controllers:/path`; version 2 has the single
+// line `0::/path`. Inside a container the path may not exist below the mount: then the mount itself is the group.
 #include "core/cgroup.h"
 
 #include <fstream>
@@ -50,7 +50,8 @@ CgroupLimits cgroup_limits(const char* membership, const char* mount) {
   for (std::string line; std::getline(lines, line);) {
     std::istringstream fields(line);
     std::string id, controllers, path;
-    if (!std::getline(fields, id, ':') || !std::getline(fields, controllers, ':') || !std::getline(fields, path)) continue;
+    if (!std::getline(fields, id, ':') || !std::getline(fields, controllers, ':') || !std::getline(fields, path))
+      continue;
     // From the group up to the root, whose path is empty.
     for (std::string group = path == "/" ? "" : path;; group.erase(group.rfind('/'))) {
       if (controllers.empty()) {

@@ -48,9 +48,9 @@ constexpr size_t class_bytes(int size_class) {
   return static_cast<size_t>(size_class - 8 * octave + 1) << octave << 6;
 }
 
-constexpr size_t kSmall = 32 << 10;          // up to here a thread keeps its own
-constexpr size_t kMapped = 1 << 20;          // from here on malloc is not asked but the kernel
-constexpr size_t kHuge = 4 << 20;            // and for huge pages: first touch of 64 MB takes 10 ms instead of 41
+constexpr size_t kSmall = 32 << 10;  // up to here a thread keeps its own
+constexpr size_t kMapped = 1 << 20;  // from here on malloc is not asked but the kernel
+constexpr size_t kHuge = 4 << 20;    // and for huge pages: first touch of 64 MB takes 10 ms instead of 41
 constexpr size_t kHugePage = 2 << 20;
 constexpr size_t kLargest = size_t{1} << 47;
 constexpr int kSmallClasses = size_class(kSmall) + 1;
@@ -59,16 +59,16 @@ constexpr int kClasses = size_class(kLargest) + 1;
 static_assert(class_bytes(size_class(1)) == 64 && class_bytes(size_class(1025)) == 1152);
 static_assert(class_bytes(size_class(kSmall)) == kSmall && class_bytes(size_class(kLargest)) == kLargest);
 
-constexpr size_t kThreadBytes = 1 << 20;     // what one thread keeps at most
-constexpr size_t kSmallBytes = 64 << 20;     // what the shared stacks of small blocks keep at most
-constexpr size_t kRefillBytes = 32 << 10;    // what a thread fetches from them at a time
-constexpr int64_t kUnpublished = 64 << 10;   // by this much the peak may be off, for each thread
+constexpr size_t kThreadBytes = 1 << 20;    // what one thread keeps at most
+constexpr size_t kSmallBytes = 64 << 20;    // what the shared stacks of small blocks keep at most
+constexpr size_t kRefillBytes = 32 << 10;   // what a thread fetches from them at a time
+constexpr int64_t kUnpublished = 64 << 10;  // by this much the peak may be off, for each thread
 
 // What a block holds while nobody uses it.
 struct Block {
   Block* next;
-  Block* previous;       // on a shelf only
-  uint64_t shelved;      // when: a running number
+  Block* previous;   // on a shelf only
+  uint64_t shelved;  // when: a running number
   int size_class;
 };
 static_assert(sizeof(Block) <= kUnit);
@@ -157,8 +157,8 @@ struct Stack {
 struct alignas(64) ThreadCache {
   SpinLock mutex;
   Stack stacks[kSmallClasses];
-  size_t cached = 0;        // bytes in the stacks
-  int64_t allocated = 0;    // bytes not yet added to the shared count
+  size_t cached = 0;      // bytes in the stacks
+  int64_t allocated = 0;  // bytes not yet added to the shared count
   int64_t allocations = 0;
   int64_t releases = 0;
   ThreadCache* next = nullptr;
@@ -181,7 +181,7 @@ struct Shared {
   Shelf shelves[kClasses];
   size_t shelf_bytes = 0;
   uint64_t shelved = 0;
-  MemoryStats stats;        // `cached` is what remains of the others
+  MemoryStats stats;  // `cached` is what remains of the others
 
   const int64_t memory = memory_limit();
   const size_t shelf_limit = static_cast<size_t>(memory / 2);
@@ -341,8 +341,8 @@ Block* new_block(Shared& s, size_t bytes) {
   std::unique_lock lock(s.mutex);
   const double in_use = gigabytes(s.stats.reserved), limit = gigabytes(s.memory);
   lock.unlock();
-  fail<OutOfMemory>("out of memory: a tensor needs ", bytes, " bytes (", gigabytes(bytes), " GB), and tensors hold ", in_use,
-                    " GB of the ", limit, " GB there are");
+  fail<OutOfMemory>("out of memory: a tensor needs ", bytes, " bytes (", gigabytes(bytes), " GB), and tensors hold ",
+                    in_use, " GB of the ", limit, " GB there are");
 }
 
 Block* new_block_or_throw(Shared& s, int size_class) {

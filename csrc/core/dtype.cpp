@@ -11,10 +11,10 @@ struct Facts {
 };
 
 constexpr Facts kFacts[kDTypes] = {
-    {"bool", 1, Facts::boolean},      {"uint8", 1, Facts::integral},        {"int8", 1, Facts::integral},
-    {"int16", 2, Facts::integral},    {"int32", 4, Facts::integral},        {"int64", 8, Facts::integral},
-    {"float16", 2, Facts::floating},  {"bfloat16", 2, Facts::floating},     {"float32", 4, Facts::floating},
-    {"float64", 8, Facts::floating},  {"complex64", 8, Facts::complex},     {"complex128", 16, Facts::complex},
+    {"bool", 1, Facts::boolean},     {"uint8", 1, Facts::integral},    {"int8", 1, Facts::integral},
+    {"int16", 2, Facts::integral},   {"int32", 4, Facts::integral},    {"int64", 8, Facts::integral},
+    {"float16", 2, Facts::floating}, {"bfloat16", 2, Facts::floating}, {"float32", 4, Facts::floating},
+    {"float64", 8, Facts::floating}, {"complex64", 8, Facts::complex}, {"complex128", 16, Facts::complex},
 };
 
 constexpr const Facts& facts(DType dtype) { return kFacts[static_cast<int>(dtype)]; }

@@ -51,9 +51,9 @@ const Cpus& cpus() {
   return counted;
 }
 
-constinit std::atomic<int> process_threads{0};    // 0: not asked yet
+constinit std::atomic<int> process_threads{0};  // 0: not asked yet
 constinit thread_local int own_threads = 0;
-constinit thread_local bool inside = false;       // a job: what it calls runs in this thread
+constinit thread_local bool inside = false;  // a job: what it calls runs in this thread
 
 int first_num_threads() {
   int threads = process_threads.load(std::memory_order_relaxed);
@@ -75,8 +75,7 @@ void pause() {
 }
 
 // Waits up to `limit` for done() to be true; says whether it is.
-template <class Done>
-bool spin(std::chrono::nanoseconds limit, Done done) {
+template <class Done> bool spin(std::chrono::nanoseconds limit, Done done) {
   if (done()) return true;
   if (limit.count() == 0) return false;
   const auto end = std::chrono::steady_clock::now() + limit;
@@ -128,7 +127,7 @@ class ThreadPool {
   }
 
   alignas(64) std::atomic<bool> taken_{false};
-  int hired_ = 0;   // workers that exist, the caller (index 0) not among them
+  int hired_ = 0;  // workers that exist, the caller (index 0) not among them
   bool can_hire_ = true;
 
   // The job; written by the caller before it opens `state_`, read by those who joined.
@@ -284,8 +283,8 @@ ThreadPool& the_pool() {
 int num_threads() { return own_threads ? own_threads : first_num_threads(); }
 
 void set_num_threads(int threads) {
-  check_value(threads >= 1 && threads <= kMaxThreads, "set_num_threads: expected 1 to ", kMaxThreads, " threads but got ",
-              threads);
+  check_value(threads >= 1 && threads <= kMaxThreads, "set_num_threads: expected 1 to ", kMaxThreads,
+              " threads but got ", threads);
   process_threads.store(threads, std::memory_order_relaxed);
   own_threads = threads;
 }

@@ -14,7 +14,7 @@ namespace {
 // Held while forking, so that a child never inherits a lock whose holder does not exist there. Never destroyed:
 // generators may be used until the very end of the process.
 std::mutex& mutex() {
-  static std::mutex& shared = [] () -> std::mutex& {
+  static std::mutex& shared = []() -> std::mutex& {
     auto* made = new std::mutex;
     pthread_atfork([] { mutex().lock(); }, [] { mutex().unlock(); }, [] { mutex().unlock(); });
     return *made;

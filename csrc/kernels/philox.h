@@ -1,6 +1,6 @@
 // The random stream: which bits element i of a draw has, and what uniform, normal, ... numbers they become. It is
-// included inside a target's namespace, after <stdint.h>, and is the same for every CPU and GPU, bit for bit: all of it is
-// integer arithmetic and single IEEE operations, and no product meets a sum in one rounding.
+// included inside a target's namespace, after <stdint.h>, and is the same for every CPU and GPU, bit for bit: all of it
+// is integer arithmetic and single IEEE operations, and no product meets a sum in one rounding.
 //
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) turns a counter into a block of
 // four words, in ten rounds under a key. The key is the seed; the counter is the block's number (its 64 bits first) and
@@ -113,9 +113,9 @@ TESSEL_FN float random_log(float x) {
 // log(1 + f) from s = f / (2 + f)
 TESSEL_FN double random_log_ratio(double f, double s) {
   const double z = random_times(s, s);
-  const double p = random_polynomial(z, 0.666666666666666665, 0.400000000000008832, 0.28571428570799785,
-                                     0.222222223925810451, 0.181817955475211362, 0.153862447376216666,
-                                     0.132686383692668239, 0.130880348509275538);
+  const double p =
+      random_polynomial(z, 0.666666666666666665, 0.400000000000008832, 0.28571428570799785, 0.222222223925810451,
+                        0.181817955475211362, 0.153862447376216666, 0.132686383692668239, 0.130880348509275538);
   return f - random_times(s, f - random_times(z, p));
 }
 TESSEL_FN double random_log(double x) {
@@ -150,17 +150,18 @@ TESSEL_FN double random_exp(double x) {
   double k = random_times(x, 1.4426950408889634) + rounder - rounder;
   k = k < 1025 ? k : 1025;
   const double r = x - random_times(k, 0x1.62e42fefa2p-1) - random_times(k, 7.3710025651677989e-13);
-  const double p = random_polynomial(r, 0.500000000000000103, 0.166666666666666675, 0.0416666666666238205,
-                                     0.0083333333333300382, 0.00138888889173670806, 0.00019841269863171556,
-                                     0.0000248015210578682052, 2.75572682769056962e-6, 2.76202015910315488e-7,
-                                     2.5100472505694996e-8);
+  const double p =
+      random_polynomial(r, 0.500000000000000103, 0.166666666666666675, 0.0416666666666238205, 0.0083333333333300382,
+                        0.00138888889173670806, 0.00019841269863171556, 0.0000248015210578682052,
+                        2.75572682769056962e-6, 2.76202015910315488e-7, 2.5100472505694996e-8);
   const double y = 1 + (r + random_times(random_times(r, r), p));
   const int32_t e = int32_t(k), half = e >> 1;
-  return y * __builtin_bit_cast(double, int64_t(half + 1023) << 52) * __builtin_bit_cast(double, int64_t(e - half + 1023) << 52);
+  return y * __builtin_bit_cast(double, int64_t(half + 1023) << 52) *
+         __builtin_bit_cast(double, int64_t(e - half + 1023) << 52);
 }
 
-// A point on the circle, after a fraction of a full turn given as 32 or 64 bits. The nearest quarter is `quarter`, what is
-// left of a quarter `s` in [-1/2, 1/2): both exact, as they are cut from the bits.
+// A point on the circle, after a fraction of a full turn given as 32 or 64 bits. The nearest quarter is `quarter`, what
+// is left of a quarter `s` in [-1/2, 1/2): both exact, as they are cut from the bits.
 template <class T> struct RandomPoint {
   T cosine, sine;
 };
@@ -239,8 +240,8 @@ TESSEL_FN uint64_t random_below(RandomWide w, uint64_t range) {
   return w.high * high + (middle >> 32) + (other >> 32);
 }
 
-// The largest number below `to` (but not below `from`) with so many binary digits: what a uniform number in [from, to) is
-// held to, as its sum may round up. The smallest positive number of the type is 2^least.
+// The largest number below `to` (but not below `from`) with so many binary digits: what a uniform number in [from, to)
+// is held to, as its sum may round up. The smallest positive number of the type is 2^least.
 inline double random_top(double from, double to, int digits, int least) {
   int exponent;
   __builtin_frexp(to, &exponent);

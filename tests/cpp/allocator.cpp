@@ -33,7 +33,9 @@ void release_all(Held& blocks) {
 bool stir(unsigned seed, int steps) {
   Held held;
   bool intact = true;
-  const auto mark = [](const unsigned char* block) { return static_cast<unsigned char>(reinterpret_cast<uintptr_t>(block) >> 6); };
+  const auto mark = [](const unsigned char* block) {
+    return static_cast<unsigned char>(reinterpret_cast<uintptr_t>(block) >> 6);
+  };
   for (int i = 0; i < steps; ++i) {
     seed = seed * 1664525 + 1013904223;
     if (held.size() < 40 && (seed >> 28) < 9) {
@@ -56,7 +58,8 @@ bool stir(unsigned seed, int steps) {
 }  // namespace
 
 TEST(allocator_blocks_are_aligned_usable_and_little_larger) {
-  for (size_t bytes : {0, 1, 63, 64, 65, 1000, 1024, 1025, 4096, 32768, 32769, 100000, 1 << 20, 3 << 20, (4 << 20) + 1, 9 << 20}) {
+  for (size_t bytes :
+       {0, 1, 63, 64, 65, 1000, 1024, 1025, 4096, 32768, 32769, 100000, 1 << 20, 3 << 20, (4 << 20) + 1, 9 << 20}) {
     const int64_t before = cpu.memory_stats().allocated;
     unsigned char* block = allocate(bytes);
     CHECK(block && reinterpret_cast<uintptr_t>(block) % 64 == 0);

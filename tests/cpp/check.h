@@ -25,26 +25,24 @@ inline bool expect(bool condition, const char* text, const char* file, int line)
 
 }  // namespace tessel::test
 
-#define TEST(name)                                          \
-  static void name();                                       \
+#define TEST(name)                                            \
+  static void name();                                         \
   static ::tessel::test::Test registered_##name(#name, name); \
   static void name()
 
 #define CHECK(...) ::tessel::test::expect(static_cast<bool>(__VA_ARGS__), #__VA_ARGS__, __FILE__, __LINE__)
 
-#define CHECK_THROWS(Exception, ...)                                                     \
-  do {                                                                                   \
-    bool thrown = false;                                                                 \
-    try {                                                                                \
-      __VA_ARGS__;                                                                       \
-    } catch (const Exception&) {                                                         \
-      thrown = true;                                                                     \
-    }                                                                                    \
+#define CHECK_THROWS(Exception, ...)                                                        \
+  do {                                                                                      \
+    bool thrown = false;                                                                    \
+    try {                                                                                   \
+      __VA_ARGS__;                                                                          \
+    } catch (const Exception&) { thrown = true; }                                           \
     ::tessel::test::expect(thrown, #__VA_ARGS__ " throws " #Exception, __FILE__, __LINE__); \
   } while (false)
 
-// How much forking a build bears: 0 none (ThreadSanitizer), 1 while no other thread runs (the sanitizers' malloc takes no
-// care of its locks), 2 at any time.
+// How much forking a build bears: 0 none (ThreadSanitizer), 1 while no other thread runs (the sanitizers' malloc takes
+// no care of its locks), 2 at any time.
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define TESSEL_FORK 0

@@ -10,10 +10,7 @@ using namespace tessel;
 
 namespace {
 
-template <class... Parts>
-std::string message(const Parts&... parts) {
-  return join({Part(parts)...});
-}
+template <class... Parts> std::string message(const Parts&... parts) { return join({Part(parts)...}); }
 
 struct Unprintable {
   operator std::span<const int64_t>() const {

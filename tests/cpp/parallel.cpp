@@ -16,9 +16,9 @@ using namespace tessel;
 
 namespace {
 
-template <class F>
-void each_piece(int64_t n, int64_t grain, F f) {
-  parallel_for(n, grain, [](void* f, int64_t begin, int64_t end, int worker) { (*static_cast<F*>(f))(begin, end, worker); }, &f);
+template <class F> void each_piece(int64_t n, int64_t grain, F f) {
+  parallel_for(
+      n, grain, [](void* f, int64_t begin, int64_t end, int worker) { (*static_cast<F*>(f))(begin, end, worker); }, &f);
 }
 
 // Whether every index of [0, n) is visited once, in pieces and by workers as promised.
@@ -36,7 +36,7 @@ bool covers(int64_t n, int64_t grain) {
   return good;
 }
 
-bool exits_well(pid_t child) {
+[[maybe_unused]] bool exits_well(pid_t child) {
   int status = -1;
   return waitpid(child, &status, 0) == child && status == 0;
 }

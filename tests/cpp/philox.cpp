@@ -32,7 +32,8 @@ double error(double value, long double truth) {
 TEST(philox_known_vectors) {
   CHECK(gives(0, 0, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   CHECK(gives(~uint64_t{0}, ~uint64_t{0}, ~uint64_t{0}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
-  CHECK(gives(0x299f31d0a4093822, 0x0370734413198a2e, 0x85a308d3243f6a88, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+  CHECK(gives(0x299f31d0a4093822, 0x0370734413198a2e, 0x85a308d3243f6a88,
+              {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
 TEST(philox_words_of_an_element) {
@@ -51,13 +52,16 @@ TEST(philox_unit_intervals) {
   CHECK(random_positive(RandomWord{0}) == 0x1p-32f && random_positive(RandomWord{~0u}) == 1);
   CHECK(random_positive(RandomWide{0, 0}) == 0x1p-54 && random_positive(RandomWide{~0u, ~0u}) == 1);
   CHECK(random_exponential(RandomWord{~0u}) > 0 && random_exponential(RandomWide{~0u, ~0u}) > 0);
-  CHECK(std::isfinite(random_cauchy(RandomWord{0x80000000})) && std::isfinite(random_cauchy(RandomWide{0, 0x80000000})));
+  CHECK(std::isfinite(random_cauchy(RandomWord{0x80000000})) &&
+        std::isfinite(random_cauchy(RandomWide{0, 0x80000000})));
   uint32_t state = 1;
   bool exact = true;
   for (int i = 0; i < 10000; ++i) {
     const uint32_t low = next(state), high = next(state);
-    exact = exact && random_unit(RandomWide{low, high}) == static_cast<double>((uint64_t{high} << 32 | low) >> 11) * 0x1p-53;
-    exact = exact && random_double(high) == high && random_double(static_cast<int32_t>(high)) == static_cast<int32_t>(high);
+    exact = exact &&
+            random_unit(RandomWide{low, high}) == static_cast<double>((uint64_t{high} << 32 | low) >> 11) * 0x1p-53;
+    exact =
+        exact && random_double(high) == high && random_double(static_cast<int32_t>(high)) == static_cast<int32_t>(high);
   }
   CHECK(exact);
 }
@@ -86,8 +90,8 @@ TEST(philox_functions_are_accurate) {
     worst(turn_double, static_cast<double>(std::fabs(q.sine - std::sin(angle))) / 0x1p-53);
     worst(turn_double, static_cast<double>(std::fabs(q.cosine - std::cos(angle))) / 0x1p-53);
   }
-  std::printf("  units in the last place: log %.2f %.2f, log(1 - p) %.2f, exp %.2f %.2f, sine and cosine %.2f %.2f\n", log_float,
-              log_double, complement, exp_float, exp_double, turn_float, turn_double);
+  std::printf("  units in the last place: log %.2f %.2f, log(1 - p) %.2f, exp %.2f %.2f, sine and cosine %.2f %.2f\n",
+              log_float, log_double, complement, exp_float, exp_double, turn_float, turn_double);
   CHECK(log_float < 4 && log_double < 4 && complement < 4 && exp_float < 4 && exp_double < 4);
   CHECK(turn_float < 3 && turn_double < 3);
 }
@@ -95,8 +99,10 @@ TEST(philox_functions_are_accurate) {
 TEST(philox_exp_at_the_ends) {
   CHECK(random_exp(0.0f) == 1 && random_exp(0.0) == 1);
   CHECK(random_exp(-1e30f) == 0 && random_exp(-1e300) == 0);
-  CHECK(std::isinf(random_exp(1e30f)) && std::isinf(random_exp(1e300)) && std::isinf(random_exp(89.0f)) && std::isinf(random_exp(710.0)));
-  CHECK(random_exp(88.0f) < INFINITY && random_exp(-100.0f) > 0 && random_exp(709.0) < INFINITY && random_exp(-744.0) > 0);
+  CHECK(std::isinf(random_exp(1e30f)) && std::isinf(random_exp(1e300)) && std::isinf(random_exp(89.0f)) &&
+        std::isinf(random_exp(710.0)));
+  CHECK(random_exp(88.0f) < INFINITY && random_exp(-100.0f) > 0 && random_exp(709.0) < INFINITY &&
+        random_exp(-744.0) > 0);
   CHECK(std::isnan(random_exp(NAN)) && std::isnan(random_exp(static_cast<double>(NAN))));
 }
 

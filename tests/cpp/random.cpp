@@ -14,10 +14,16 @@
 namespace tessel::stream {
 #include "kernels/philox.h"
 }
-namespace tessel::scalar { void random(const RandomArgs&); }
+namespace tessel::scalar {
+void random(const RandomArgs&);
+}
 #if defined(__x86_64__)
-namespace tessel::avx2 { void random(const RandomArgs&); }
-namespace tessel::avx512 { void random(const RandomArgs&); }
+namespace tessel::avx2 {
+void random(const RandomArgs&);
+}
+namespace tessel::avx512 {
+void random(const RandomArgs&);
+}
 #endif
 
 using namespace tessel;
@@ -59,16 +65,16 @@ void add_operand(RandomArgs& args, const void* x, DType dtype, int64_t stride) {
   args.loop.operand[1].strides[0] = stride;
 }
 
-template <class T>
-std::vector<T> draw(RandomArgs args, Kernel kernel = scalar::random) {
+template <class T> std::vector<T> draw(RandomArgs args, Kernel kernel = scalar::random) {
   std::vector<T> y(static_cast<size_t>(args.loop.numel));
   args.loop.operand[0].data = reinterpret_cast<char*>(y.data());
   kernel(args);
   return y;
 }
 
-constexpr Random kOps[] = {Random::uniform, Random::normal,     Random::bernoulli, Random::integers,  Random::exponential,
-                           Random::dropout, Random::log_normal, Random::cauchy,    Random::geometric, Random::raw};
+constexpr Random kOps[] = {Random::uniform,     Random::normal,  Random::bernoulli,  Random::integers,
+                           Random::exponential, Random::dropout, Random::log_normal, Random::cauchy,
+                           Random::geometric,   Random::raw};
 
 RandomArgs sample(Random op, DType dtype, int64_t n) {
   RandomArgs args = arguments(op, dtype, n, 0.25, 2);
@@ -81,8 +87,7 @@ struct Moments {
   double mean, variance, skew, kurtosis;
 };
 
-template <class T>
-Moments moments(const std::vector<T>& y) {
+template <class T> Moments moments(const std::vector<T>& y) {
   const double n = static_cast<double>(y.size()), mean = std::accumulate(y.begin(), y.end(), 0.0) / n;
   double m2 = 0, m3 = 0, m4 = 0;
   for (const T& v : y) {
@@ -123,8 +128,10 @@ TEST(random_elements_are_those_of_the_stream) {
     const uint64_t e = static_cast<uint64_t>(i);
     const RandomWord word = random_word(args.seed, args.offset, e);
     const RandomWide w = random_wide(args.seed, args.offset, e);
-    const auto p = random_normal_pair<float>(random_word(args.seed, args.offset, e & ~1ull), random_word(args.seed, args.offset, e | 1));
-    same = same && f[at] == random_unit(word) && d[at] == random_unit(w) && static_cast<uint64_t>(bits[at]) == random_all(w);
+    const auto p = random_normal_pair<float>(random_word(args.seed, args.offset, e & ~1ull),
+                                             random_word(args.seed, args.offset, e | 1));
+    same = same && f[at] == random_unit(word) && d[at] == random_unit(w) &&
+           static_cast<uint64_t>(bits[at]) == random_all(w);
     same = same && normals[at] == (i % 2 ? p.sine : p.cosine);
     same = same && narrow_y[at] == static_cast<int32_t>(random_below(word, 1000)) - 500;
     same = same && wide_y[at] == static_cast<int32_t>(random_below(w, 1000000)) + 7;
@@ -136,9 +143,12 @@ TEST(random_bits_are_equal_for_all_targets_and_threads) {
   constexpr int64_t n = 70001;  // several pieces and a rest
   const std::vector<double> x(n, 1.5);
   for (Random op : kOps) {
-    for (DType dtype : {DType::float32, DType::float64, DType::bfloat16, DType::float16, DType::int64, DType::int32, DType::uint8, DType::bool_}) {
+    for (DType dtype : {DType::float32, DType::float64, DType::bfloat16, DType::float16, DType::int64, DType::int32,
+                        DType::uint8, DType::bool_}) {
       RandomArgs args = sample(op, dtype, n);
-      if (!is_floating(dtype) && op != Random::bernoulli && op != Random::integers && op != Random::geometric && op != Random::raw) continue;
+      if (!is_floating(dtype) && op != Random::bernoulli && op != Random::integers && op != Random::geometric &&
+          op != Random::raw)
+        continue;
       if (op == Random::dropout) add_operand(args, x.data(), DType::float64, 8);
       std::vector<std::vector<char>> results;
       for (Kernel kernel : kernels()) {
@@ -208,7 +218,8 @@ TEST(random_uniform_moments_and_bounds) {
     if (!(v >= 1 && v < 2)) CHECK(false);
   }
   bool inside = true;
-  for (uint16_t v : draw<uint16_t>(arguments(Random::uniform, DType::bfloat16, kMany, -2, 1))) inside = inside && to_float(v) >= -2 && to_float(v) < 1;
+  for (uint16_t v : draw<uint16_t>(arguments(Random::uniform, DType::bfloat16, kMany, -2, 1)))
+    inside = inside && to_float(v) >= -2 && to_float(v) < 1;
   CHECK(inside);
 }
 
@@ -234,7 +245,9 @@ TEST(random_normal_moments_and_tails) {
 }
 
 TEST(random_other_moments) {
-  const auto mean_of = [](Random op, double a, double b) { return moments(draw<float>(arguments(op, DType::float32, kMany, a, b))); };
+  const auto mean_of = [](Random op, double a, double b) {
+    return moments(draw<float>(arguments(op, DType::float32, kMany, a, b)));
+  };
   const Moments bernoulli = mean_of(Random::bernoulli, 0.3, 0), exponential = mean_of(Random::exponential, 2, 0);
   const Moments log_normal = mean_of(Random::log_normal, 0.1, 0.4), geometric = mean_of(Random::geometric, 0.2, 0);
   CHECK(near(bernoulli.mean, 0.3, 0.002));
@@ -243,7 +256,8 @@ TEST(random_other_moments) {
   CHECK(near(geometric.mean, 5, 0.02) && near(geometric.variance, 20, 0.3));
   CHECK(moments(draw<float>(arguments(Random::geometric, DType::float32, 1000, 1, 0))).mean == 1);
   int64_t quarters[4] = {};  // of the Cauchy distribution: -infinity, -1, 0, 1, infinity
-  for (double v : draw<double>(arguments(Random::cauchy, DType::float64, kMany))) ++quarters[v < -1 ? 0 : v < 0 ? 1 : v < 1 ? 2 : 3];
+  for (double v : draw<double>(arguments(Random::cauchy, DType::float64, kMany)))
+    ++quarters[v < -1 ? 0 : v < 0 ? 1 : v < 1 ? 2 : 3];
   for (int64_t count : quarters) CHECK(near(static_cast<double>(count) / kMany, 0.25, 0.002));
   CHECK(moments(draw<float>(arguments(Random::bernoulli, DType::float32, 1000, 1, 0))).mean == 1);
   CHECK(moments(draw<float>(arguments(Random::bernoulli, DType::float32, 1000, 0, 0))).mean == 0);
@@ -272,9 +286,11 @@ TEST(random_integers_fill_their_range_evenly) {
       if (inside) ++counts[static_cast<size_t>(v + 20)];
     }
     CHECK(inside);
-    const double expected = static_cast<double>(kMany) / static_cast<double>(range), freedom = static_cast<double>(range) - 1;
+    const double expected = static_cast<double>(kMany) / static_cast<double>(range),
+                 freedom = static_cast<double>(range) - 1;
     double chi2 = 0;
-    for (int64_t count : counts) chi2 += (static_cast<double>(count) - expected) * (static_cast<double>(count) - expected) / expected;
+    for (int64_t count : counts)
+      chi2 += (static_cast<double>(count) - expected) * (static_cast<double>(count) - expected) / expected;
     CHECK(near(chi2, freedom, 5 * std::sqrt(2 * freedom)));
   }
 }

@@ -1,6 +1,6 @@
-// Random numbers: a draw's elements, 256 at a time. philox.h says what each of them is; here they are made side by side,
-// so that the compiler's vectors carry the rounds (ten rounds of two 32-bit products for four words), then converted
-// and put where the result's strides say.
+// Random numbers: a draw's elements, 256 at a time. philox.h says what each of them is; here they are made side by
+// side, so that the compiler's vectors carry the rounds (ten rounds of two 32-bit products for four words), then
+// converted and put where the result's strides say.
 #include <stdint.h>
 #include <string.h>
 
@@ -13,20 +13,20 @@ namespace tessel::TESSEL_TARGET {
 
 namespace {
 
-constexpr int kChunk = 256;             // elements: their words and values stay in 5 KB of the first cache
+constexpr int kChunk = 256;  // elements: their words and values stay in 5 KB of the first cache
 constexpr int64_t kGrain = 64 * kChunk;
 
 // A draw, prepared: the dimensions in the order of element numbers, which then count the positions from 0 on.
 struct Plan {
   const RandomArgs* args;
-  DType compute;                        // what values are made as: float32, float64, or int64
-  Convert store, load;                  // from and to `compute`; null when the memory has it
+  DType compute;        // what values are made as: float32, float64, or int64
+  Convert store, load;  // from and to `compute`; null when the memory has it
   int ndim;
-  int64_t sizes[kMaxDims];              // innermost first
+  int64_t sizes[kMaxDims];  // innermost first
   int64_t y_strides[kMaxDims], x_strides[kMaxDims];
-  bool contiguous;                      // the result
-  const char* x;                        // operand 1; null where there is none
-  double top;                           // uniform: the largest result
+  bool contiguous;  // the result
+  const char* x;    // operand 1; null where there is none
+  double top;       // uniform: the largest result
 };
 
 // ---- words
@@ -123,7 +123,8 @@ void integers(const Plan& plan, const uint32_t* words, int64_t* y) {
   const bool raw = plan.args->op == Random::raw;
   const uint64_t low = raw ? 0 : uint64_t(plan.args->low), range = raw ? 0 : plan.args->range;
   if (range == 0) each(y, [=](int i) { return int64_t(low + random_all(word(words, i, double()))); });
-  else if (range <= kRandomNarrow) each(y, [=](int i) { return int64_t(low + random_below(word(words, i, float()), range)); });
+  else if (range <= kRandomNarrow)
+    each(y, [=](int i) { return int64_t(low + random_below(word(words, i, float()), range)); });
   else each(y, [=](int i) { return int64_t(low + random_below(word(words, i, double()), range)); });
 }
 
