@@ -233,9 +233,7 @@ class Module(Stateful):
         self._check_new_name("parameter", name, "_parameters")
         if param is not None:
             if not isinstance(param, Parameter):
-                raise TypeError(
-                    f"register_parameter: {name!r} must be a Parameter or None, not {type(param).__name__}"
-                )
+                raise TypeError(f"register_parameter: {name!r} must be a Parameter or None, not {type(param).__name__}")
             if param.grad_fn is not None:
                 raise ValueError(
                     f"register_parameter: {name!r} is the result of {param.grad_fn.name()}, but parameters are leaves; "

@@ -7,7 +7,6 @@ from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
 from typing import Any
 
-from .. import _C
 from .._C import Tensor
 from .hooks import Hookable
 from .parameter import Parameter
@@ -96,7 +95,9 @@ class Stateful(Hookable):
                 changed = hook(self, destination, prefix, metadata)
                 if getattr(hook, "_from_public_api", False):
                     if changed is not None:
-                        raise RuntimeError("state_dict: a post hook must change the state dict in place, not return one")
+                        raise RuntimeError(
+                            "state_dict: a post hook must change the state dict in place, not return one"
+                        )
                 elif changed is not None:
                     destination = changed
         return destination
