@@ -3,6 +3,7 @@
 
 #include "bindings/autograd.h"
 #include "core/allocator.h"
+#include "core/device.h"
 #include "core/parallel.h"
 #include "kernels/targets.h"
 
@@ -26,6 +27,9 @@ void bind_memory(PyObject* module) {
   m.def("reset_peak_memory_stats", [] { cpu_allocator().reset_peak(); });
   m.def("_cpu_target", [] { return std::string(cpu_kernels().name); }, "The instruction set in use: scalar, avx2, avx512 or amx.");
   m.def("_cuda_available", [] { return has_cuda(); });
+  m.def("_cuda_device_count", [] { return cuda_devices(); });
+  m.def("_cuda_synchronize", [] { cuda_kernels().synchronize(); });
+  m.def("_cuda_empty_cache", [] { allocator(Device{DeviceType::cuda, 0}).empty_cache(); });
   m.def("get_default_dtype", [] { return py::reinterpret_steal<py::object>(wrap(default_dtype())); });
   m.def("set_default_dtype", [](const py::object& d) {
     check_type(is_dtype(d.ptr()), "set_default_dtype: expected a dtype, got ", Py_TYPE(d.ptr())->tp_name);

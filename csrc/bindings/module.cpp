@@ -29,6 +29,7 @@ PYBIND11_MODULE(_C, m) {
     bind_reduce();
     bind_views();
     bind_matmul();
+    bind_conv();
     install_ops(m.ptr());
   } catch (...) {
     translate_exception();

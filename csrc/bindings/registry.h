@@ -113,6 +113,7 @@ void bind_creation();
 void bind_reduce();
 void bind_views();
 void bind_matmul();
+void bind_conv();
 
 // Makes the Python objects: functions into `module`, methods into Tensor.
 void install_ops(PyObject* module);

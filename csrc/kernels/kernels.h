@@ -137,10 +137,98 @@ struct RandomArgs {
   uint64_t range;      // integers: low + bits % range
 };
 
+// ---- creation: element i of a C-ordered result. Integral: first + i * stride, wrapping. Otherwise start + i * step, made
+// in float64; `mirrored` counts the second half back from `end`, so that both ends are exact.
+struct RangeArgs {
+  DType dtype;
+  void* y;
+  int64_t n;
+  bool integral, mirrored;
+  int64_t first, stride;
+  double start, step, end;
+};
+
+// Matrices [batch, m, n] in C order, zero on one side of a diagonal: `upper` keeps columns from i + diagonal on, else
+// those up to it. x may be y.
+struct TriangleArgs {
+  DType dtype;
+  const void* x;
+  void* y;
+  int64_t batch, m, n, diagonal;
+  bool upper;
+};
+
+// ---- indexing: the part of x that positions choose, moved out of x or into it. The loop goes over the part. Operand 0: x, with
+// stride 0 along the dimensions that the positions go over; 1: the part, of x's dtype; 2: int64 positions, counted in steps
+// of `step` bytes. They lie within x: the op has looked. Where a position comes twice, the later element of the loop has the
+// last word, and elements are combined in the loop's order.
+enum class Combine : uint8_t { replace, add, multiply, greatest, least };
+
+struct IndexArgs {
+  Loop loop;
+  int64_t step;
+  Combine combine;     // of index_put; float16 and bfloat16 are only replaced
+};
+
+// Positions along several dimensions as one: offsets (operand 0, int64) = or += wrapped(operand 1, int64) * stride.
+struct OffsetsArgs {
+  Loop loop;
+  int64_t size;        // of the dimension: a negative position counts from its end
+  int64_t stride;
+  bool first;          // = and not +=
+};
+
+// The positions of elements other than zero, in C order. nonzero_count fills `counts` (nonzero_scratch bytes) and gives
+// their number; nonzero, with the same counts, writes coordinate d of the i-th to out[i * row_step + d * dim_step].
+struct NonzeroArgs {
+  DType dtype;
+  const void* x;       // in C order
+  int64_t n;
+  int ndim;            // at least 1
+  int64_t sizes[kMaxDims];
+  int64_t* counts;
+  int64_t* out;
+  int64_t row_step, dim_step;
+};
+
+// ---- sorting along rows of n < 2^32 elements, stable, a NaN behind everything. `ranks`: those of rank first ... first + count - 1
+// in order. median (the lower one; NaN where there is one), nanmedian and mode (the last of the commonest, of those the
+// least) have a count of 1.
+enum class Order : uint8_t { ranks, median, nanmedian, mode };
+
+struct SortArgs {
+  Order order;
+  bool descending;
+  Loop loop;           // operand 0: values, 1: input, 2: int64 indices; the sorted dimension taken out
+  int64_t n, first, count;
+  int64_t out_stride, x_stride, index_stride;   // along the sorted dimension, in bytes
+};
+
+// The order of n rows of m elements, in C order, compared lexicographically; `room` has as many places as `order`.
+struct SortRowsArgs {
+  DType dtype;
+  int64_t n, m;
+  const void* x;
+  int64_t *order, *room;
+};
+
+// Where m values a row would go in n sorted ones, both in C order: before their equals, or behind them (right).
+struct SearchArgs {
+  DType dtype;
+  int64_t rows, n, m;
+  const void* sorted;
+  const void* values;
+  const int64_t* sorter;  // the order that sorts `sorted`; null where it is sorted
+  void* out;              // int64, or int32 (narrow)
+  bool shared;            // all rows are searched in the first row of `sorted`
+  bool right, narrow;
+};
+
 struct Kernels {
   const char* name;    // "avx2"
   // Between devices, in bytes; null on the CPU, whose memory needs no help.
   void (*copy_bytes)(void* to, bool to_device, const void* from, bool from_device, int64_t bytes);
+  void (*synchronize)();  // waits for what was given to the device; null on the CPU
   void (*unary)(Unary op, const Loop& loop, DType compute, const Params& params);
   void (*unary_backward)(Unary op, const Loop& loop, DType compute, const Params& params);  // operands dx, x, y, dy
   void (*binary)(Binary op, const Loop& loop, DType compute, const Params& params);
@@ -164,6 +252,19 @@ struct Kernels {
   int64_t (*pool_backward_scratch)(const PoolArgs& args);
   void (*pool_backward)(const PoolArgs& args, void* scratch);
   void (*random)(const RandomArgs& args);
+  void (*index_range)(const Loop& loop, int64_t* range);  // the least and the greatest of the int64 in operand 0
+  void (*index_offsets)(const OffsetsArgs& args);
+  void (*index_get)(const IndexArgs& args);
+  void (*index_put)(const IndexArgs& args);
+  int64_t (*nonzero_scratch)(const NonzeroArgs& args);
+  int64_t (*nonzero_count)(const NonzeroArgs& args);
+  void (*nonzero)(const NonzeroArgs& args);
+  int64_t (*sort_scratch)(const SortArgs& args);
+  void (*sort)(const SortArgs& args, void* scratch);
+  void (*sort_rows)(const SortRowsArgs& args);
+  void (*search)(const SearchArgs& args);
+  void (*range)(const RangeArgs& args);
+  void (*triangle)(const TriangleArgs& args);
 };
 
 }  // namespace tessel

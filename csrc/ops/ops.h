@@ -18,12 +18,49 @@ using Tensors = std::span<const Tensor>;
 Tensor empty(const Dims& sizes, DType dtype, Device device = {});
 Tensor empty_strided(const Dims& sizes, const Dims& strides, DType dtype, Device device = {});
 inline Tensor empty_like(const Tensor& x) { return empty_result(x.sizes(), x.dtype(), x); }
+Tensor empty_like(const Tensor& x, DType dtype, Device device, MemoryFormat format);
 Tensor zeros(const Dims& sizes, DType dtype, Device device = {});
 Tensor ones(const Dims& sizes, DType dtype, Device device = {});
 Tensor full(const Dims& sizes, Scalar value, DType dtype, Device device = {});
 Tensor scalar_tensor(Scalar value, DType dtype, Device device = {});
 Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, Device device = {});
+Tensor linspace(double start, double end, int64_t steps, DType dtype, Device device = {});
+Tensor logspace(double start, double end, int64_t steps, double base, DType dtype, Device device = {});
+Tensor eye(int64_t n, int64_t m, DType dtype, Device device = {});
+Tensor tril_indices(int64_t rows, int64_t columns, int64_t offset, DType dtype, Device device = {});
+Tensor triu_indices(int64_t rows, int64_t columns, int64_t offset, DType dtype, Device device = {});
 Tensor wrapped_number(Scalar value);        // a 0-d tensor that yields in type promotion
+Scalar checked(Scalar value, DType dtype);  // the number; RuntimeError where the dtype can't hold it
+Device default_device();                    // of tensors made from nothing
+void set_default_device(Device device);
+
+// ---- from a matrix or vectors to a matrix
+Tensor tril(const Tensor& x, int64_t diagonal = 0, const Into& into = {});  // zero above the diagonal
+Tensor triu(const Tensor& x, int64_t diagonal = 0, const Into& into = {});
+std::vector<Tensor> meshgrid(Tensors xs, std::string_view indexing);
+Tensor cartesian_prod(Tensors xs);
+Tensor combinations(const Tensor& x, int64_t r = 2, bool with_replacement = false);
+Tensor vander(const Tensor& x, std::optional<int64_t> columns, bool increasing = false);
+
+// ---- random: each takes one draw of the generator
+Tensor& uniform_(Tensor& x, double from, double to, Generator& generator);
+Tensor& normal_(Tensor& x, double mean, double std, Generator& generator);
+Tensor& log_normal_(Tensor& x, double mean, double std, Generator& generator);
+Tensor& exponential_(Tensor& x, double rate, Generator& generator);
+Tensor& cauchy_(Tensor& x, double median, double scale, Generator& generator);
+Tensor& geometric_(Tensor& x, double p, Generator& generator);
+Tensor& bernoulli_(Tensor& x, double p, Generator& generator);
+Tensor& bernoulli_(Tensor& x, const Tensor& p, Generator& generator);
+Tensor& random_(Tensor& x, std::optional<int64_t> from, std::optional<int64_t> to, Generator& generator);  // integers in [from, to)
+Tensor bernoulli(const Tensor& p, Generator& generator);
+Tensor normal(const Tensor& mean, const Tensor& std, Generator& generator);  // the sizes of both, broadcast
+Tensor poisson(const Tensor& rate, Generator& generator);
+Tensor randperm(int64_t n, DType dtype, Device device, Generator& generator);
+Tensor multinomial(const Tensor& weights, int64_t count, bool replacement, Generator& generator);
+Tensor dropout(const Tensor& x, double p, bool training, bool inplace = false);
+Tensor feature_dropout(const Tensor& x, double p, bool training, bool inplace = false);  // whole channels: dropout1d, 2d, 3d
+Tensor alpha_dropout(const Tensor& x, double p, bool training, bool inplace = false);
+Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, bool inplace = false);
 
 // ---- memory: copies and conversions
 Tensor& copy_(Tensor& x, const Tensor& source);
@@ -31,11 +68,20 @@ inline Tensor& copy_(Tensor&& x, const Tensor& source) { return copy_(x, source)
 Tensor& fill_(Tensor& x, const Tensor& value);
 Tensor& zero_(Tensor& x);
 Tensor clone(const Tensor& x);              // keeps the layout of dense tensors
+Tensor clone(const Tensor& x, MemoryFormat format);
 Tensor contiguous(const Tensor& x);         // x itself where it is in C order
+Tensor contiguous(const Tensor& x, MemoryFormat format);
+// The same values as another dtype on another device; x itself where nothing changes, unless `copy`.
+Tensor to(const Tensor& x, DType dtype, Device device, bool copy = false, MemoryFormat format = MemoryFormat::preserve);
 Tensor to_dtype(const Tensor& x, DType dtype);
 Tensor to_device(const Tensor& x, Device device);
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, int64_t bytes);
 Scalar item(const Tensor& x);               // RuntimeError unless there is exactly one element
+
+// ---- comparing whole tensors
+bool equal(const Tensor& a, const Tensor& b);
+Tensor isclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan);
+bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan);
 
 // ---- elementwise (the lists of names stand in kernels.h; the functions in functions.h)
 Tensor unary(Unary op, const Tensor& x, const Params& params = {}, const Into& into = {});
@@ -124,13 +170,101 @@ Tensor slice(const Tensor& x, int64_t dim, std::optional<int64_t> start, std::op
 std::vector<Tensor> unbind(const Tensor& x, int64_t dim = 0);
 Dims infer_sizes(const char* op, Dims sizes, int64_t numel);   // fills in a -1
 Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length);
+Tensor view_as_dtype(const Tensor& x, DType dtype);       // the same bytes, read as another dtype
+Tensor movedim(const Tensor& x, Ints source, Ints destination);
+Tensor flatten(const Tensor& x, int64_t start = 0, int64_t end = -1);
+Tensor unflatten(const Tensor& x, int64_t dim, const Dims& sizes);
+Tensor diagonal(const Tensor& x, int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1);
+Tensor unfold(const Tensor& x, int64_t dim, int64_t size, int64_t step);   // windows along dim, in a new last dimension
+std::vector<Tensor> broadcast_tensors(Tensors xs);
+std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t dim = 0);   // the last part may be smaller
+std::vector<Tensor> split_with_sizes(const Tensor& x, Ints sizes, int64_t dim = 0);
+std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0);
+std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim = 0);
+std::vector<Tensor> tensor_split_at(const Tensor& x, Ints indices, int64_t dim = 0);
+// The views that change x itself.
+Tensor& unsqueeze_(Tensor& x, int64_t dim);
+Tensor& squeeze_(Tensor& x, Ints dims = {});
+Tensor& transpose_(Tensor& x, int64_t dim0, int64_t dim1);
+Tensor& as_strided_(Tensor& x, const Dims& sizes, const Dims& strides, std::optional<int64_t> offset = {});
 
-// ---- indexing
+// ---- joining and arranging
+Tensor cat(Tensors xs, int64_t dim = 0);    // legacy: 1-d tensors without elements are left out
+Tensor stack(Tensors xs, int64_t dim = 0);
+Tensor block_diag(Tensors xs);
+Tensor flip(const Tensor& x, Ints dims);
+Tensor roll(const Tensor& x, Ints shifts, Ints dims);
+Tensor rot90(const Tensor& x, int64_t k, Ints dims);
+Tensor repeat(const Tensor& x, const Dims& repeats);
+Tensor repeat_interleave(const Tensor& x, int64_t repeats, std::optional<int64_t> dim = {});
+Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, std::optional<int64_t> dim = {}, std::optional<int64_t> output_size = {});
+Tensor diag(const Tensor& x, int64_t diagonal = 0);
+Tensor diag_embed(const Tensor& x, int64_t offset = 0, int64_t dim1 = -2, int64_t dim2 = -1);
+Tensor constant_pad_nd(const Tensor& x, Ints pad, Scalar value = 0);   // from the last dimension on: before, after
+Tensor pad(const Tensor& x, Ints pad, std::string_view mode, std::optional<double> value = {});
+
+// ---- indexing. An undefined index takes the whole dimension; a mask takes as many dimensions as it has.
+Tensor index(const Tensor& x, Tensors indices);
+Tensor& index_put_(Tensor& x, Tensors indices, const Tensor& values, bool accumulate = false);
+Tensor index_put(const Tensor& x, Tensors indices, const Tensor& values, bool accumulate = false);
+Tensor gather(const Tensor& x, int64_t dim, const Tensor& index);
+Tensor& scatter_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+Tensor& scatter_add_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+Tensor& scatter_reduce_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& source, std::string_view reduce, bool include_self = true);
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source, std::string_view reduce, bool include_self = true);
+Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index);
+Tensor& index_add_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& source, Scalar alpha = 1);
+Tensor& index_copy_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+Tensor& index_fill_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& value);
+Tensor& index_reduce_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& source, std::string_view reduce, bool include_self = true);
 Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source, Scalar alpha = 1);
+Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& value);
+Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source, std::string_view reduce, bool include_self = true);
+Tensor take(const Tensor& x, const Tensor& index);
+Tensor& put_(Tensor& x, const Tensor& index, const Tensor& source, bool accumulate = false);
+Tensor take_along_dim(const Tensor& x, const Tensor& index, std::optional<int64_t> dim = {});
+Tensor nonzero(const Tensor& x);                          // positions, one a row
+std::vector<Tensor> nonzero_as_tuple(const Tensor& x);    // positions, one tensor for each dimension
+Tensor& masked_fill_(Tensor& x, const Tensor& mask, const Tensor& value);
+Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value);
+Tensor& masked_scatter_(Tensor& x, const Tensor& mask, const Tensor& source);
+Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source);
+Tensor masked_select(const Tensor& x, const Tensor& mask);
+Tensor embedding(const Tensor& x, const Tensor& weight, std::optional<int64_t> padding_idx = {}, bool scale_grad_by_freq = false);
+Tensor one_hot(const Tensor& x, int64_t classes = -1);
+Tensor bincount(const Tensor& x, const Tensor& weights = {}, int64_t minlength = 0);
+
+// ---- sorting and searching; (values, indices), stable, a NaN behind everything
+using Sorted = std::tuple<Tensor, Tensor>;
+Sorted sort(const Tensor& x, int64_t dim = -1, bool descending = false);
+Sorted topk(const Tensor& x, int64_t k, int64_t dim = -1, bool largest = true);
+Sorted kthvalue(const Tensor& x, int64_t k, int64_t dim = -1, bool keepdim = false);
+Sorted median(const Tensor& x, int64_t dim, bool keepdim = false);      // the lower one of two
+Sorted nanmedian(const Tensor& x, int64_t dim, bool keepdim = false);
+Sorted mode(const Tensor& x, int64_t dim = -1, bool keepdim = false);
+Tensor median(const Tensor& x);
+Tensor nanmedian(const Tensor& x);
+Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool narrow = false, bool right = false, const Tensor& sorter = {});
+std::tuple<Tensor, Tensor, Tensor> unique(const Tensor& x, std::optional<int64_t> dim = {});              // (values, inverse, counts)
+std::tuple<Tensor, Tensor, Tensor> unique_consecutive(const Tensor& x, std::optional<int64_t> dim = {});
+Tensor isin(const Tensor& elements, const Tensor& test, bool invert = false);
+Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim, std::string_view interpolation, bool ignore_nan);
 
 // ---- matmul
 Tensor matmul(const Tensor& a, const Tensor& b);
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b);   // x @ w.T + b; b may be undefined
+
+// ---- convolution and pooling of 1, 2 or 3 spatial dimensions; a single int stands for all of them
+Tensor conv(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups);
+Tensor conv_same(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& dilation, int64_t groups);
+Tensor conv_transpose(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& output_padding, int64_t groups, const Dims& dilation);
+std::tuple<Tensor, Tensor> max_pool(int spatial, const Tensor& x, const Dims& kernel, const Dims& stride, const Dims& padding, const Dims& dilation, bool ceil_mode, bool want_indices);
+Tensor avg_pool(int spatial, const Tensor& x, const Dims& kernel, const Dims& stride, const Dims& padding, bool ceil_mode, bool count_include_pad, std::optional<int64_t> divisor_override);
+std::tuple<Tensor, Tensor> adaptive_max_pool(int spatial, const Tensor& x, const Dims& output_size, bool want_indices);
+Tensor adaptive_avg_pool(int spatial, const Tensor& x, const Dims& output_size);   // -1 keeps a size
 
 // ---- softmax
 Tensor softmax(const Tensor& x, int64_t dim, std::optional<DType> dtype = {});
