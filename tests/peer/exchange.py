@@ -42,7 +42,7 @@ def to_tessel(value):
         return type(value)(map(to_tessel, value))
     if isinstance(value, dict):
         return {k: to_tessel(v) for k, v in value.items()}
-    if isinstance(value, types.FunctionType):
+    if isinstance(value, FUNCTIONS):
         return transplanted(value)
     return value
 
@@ -52,17 +52,27 @@ def tensor_to_tessel(t):
         raise Untranslatable(f"{t.layout} on {t.device}")
     if str(t.dtype).removeprefix("torch.") not in NAMES_OF_DTYPES:
         raise Untranslatable(str(t.dtype))
-    plain = t.detach()
-    span = 0 if plain.numel() == 0 else 1 + sum((n - 1) * s for n, s in zip(plain.shape, plain.stride()))
-    memory = torch.as_strided(plain, (plain.storage_offset() + span,), (1,), 0).clone() if span else torch.empty(0, dtype=t.dtype)
-    carried = memory.view(CARRIED.get(t.dtype, t.dtype)).numpy()
-    ours = tessel.from_numpy(carried)
+    memory = whole_memory(t)
+    ours = tessel.from_numpy(memory.view(CARRIED.get(t.dtype, t.dtype)).numpy())
     if t.dtype in CARRIED:
         ours = ours.view(same_name(t.dtype))
-    ours = tessel.as_strided(ours, tuple(t.shape), tuple(t.stride()), t.storage_offset() if span else 0)
+    ours = tessel.as_strided(ours, tuple(t.shape), tuple(t.stride()), t.storage_offset())
     if isinstance(t, torch.nn.Parameter):
         return tessel.nn.Parameter(ours, requires_grad=t.requires_grad)
     return ours.detach().requires_grad_() if t.requires_grad else ours.detach()
+
+
+def whole_memory(t):
+    """A copy of everything in the tensor's storage, as one row."""
+    count = t.untyped_storage().nbytes() // t.element_size()
+    return torch.as_strided(t.detach(), (count,), (1,), 0).clone()
+
+
+def copy(t):
+    """PyTorch's tensor once more in memory of its own, which lies as it lay and needs no gradient."""
+    if t.layout is not torch.strided or t.device.type != "cpu":
+        return t.detach().clone()
+    return torch.as_strided(whole_memory(t), t.shape, t.stride(), t.storage_offset())
 
 
 def to_torch(value):
@@ -101,8 +111,8 @@ def transplanted(function, home=tessel):
     if isinstance(function, functools.partial):
         given = to_tessel((function.args, function.keywords)) if home is tessel else (function.args, function.keywords)
         return functools.partial(transplanted(function.func, home), *given[0], **given[1])
-    if not isinstance(function, types.FunctionType) or not of_tests(function):
-        return function
+    if not of_tests(function):
+        return named_in_tessel(function) if home is tessel else function
     names = {**function.__globals__, "torch": home}
     if hasattr(getattr(home, "nn", None), "functional"):
         names["F"] = home.nn.functional
@@ -111,17 +121,23 @@ def transplanted(function, home=tessel):
         if isinstance(helper, types.FunctionType) and helper is not function and of_tests(helper):
             names[name] = transplanted(helper, home)
     names["wrapper_set_seed"] = lambda op, *args, **kwargs: op(*args, **kwargs)
-    cells = [types.CellType(transplanted_value(c.cell_contents, home)) for c in function.__closure__ or ()]
+    cells = [types.CellType(transplanted(v, home) if isinstance(v, FUNCTIONS) else v) for v in contents(function)]
     twin = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, tuple(cells) or None)
     twin.__kwdefaults__ = function.__kwdefaults__
     return twin
 
 
-def transplanted_value(value, home):
-    if isinstance(value, (types.FunctionType, functools.partial)) and of_tests(value):
-        return transplanted(value, home)
-    named = types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, types.FunctionType
-    return named_in_tessel(value) if home is tessel and isinstance(value, named) else value
+FUNCTIONS = (
+    types.FunctionType,
+    functools.partial,
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+)
+
+
+def contents(function) -> list:
+    return [cell.cell_contents for cell in function.__closure__ or ()]
 
 
 def named_in_tessel(function):
@@ -140,5 +156,5 @@ def named_in_tessel(function):
 
 
 def of_tests(function) -> bool:
-    function = function.func if isinstance(function, functools.partial) else function
-    return (getattr(function, "__module__", "") or "").startswith("torch.testing")
+    """Whether it is a Python function that belongs to PyTorch's tests and not to PyTorch."""
+    return isinstance(function, types.FunctionType) and (function.__module__ or "").startswith("torch.testing")

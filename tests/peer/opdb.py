@@ -1,5 +1,6 @@
 """Runs the entries of PyTorch's operator database on both engines and keeps the score."""
 
+import functools
 import os
 import pickle
 import signal
@@ -14,7 +15,7 @@ from torch.testing._internal.common_methods_invocations import op_db
 
 import tessel
 
-from .exchange import Untranslatable, of_tests, plain, to_tessel, to_torch, transplanted
+from .exchange import Untranslatable, copy, of_tests, plain, to_tessel, to_torch, transplanted
 
 # their memory is not initialised: only shape and dtype can be compared
 UNDEFINED = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty_permuted"}
@@ -46,15 +47,13 @@ def there(name: str) -> bool:
     for part in name.split("."):
         at = getattr(at, part, None)
         if at is None:
-            return "." not in name and hasattr(tessel.Tensor, name)
+            return "." not in name and (hasattr(tessel.Tensor, name) or hasattr(tessel.Tensor, name + "_"))
     return True
 
 
 def counterpart(function, name: str):
     """tessel's function for this one of PyTorch's: rewritten if it is a test's lambda, else found by its name."""
-    if function is None:
-        return None
-    if of_tests(function) or getattr(function, "__name__", "") == "<lambda>":
+    if of_tests(function) or isinstance(function, functools.partial):
         return transplanted(function)
     at = tessel
     for part in name.split("."):
@@ -141,7 +140,7 @@ class Run:
                 self.attempt("method", told, lambda: check(self.call(self.op.method_variant, sample, method=True)))
             if self.op.inplace_variant is not None and not sample.broadcasts_input and fixed:
                 self.attempt("inplace", told, lambda: self.inplace(sample))
-            if self.op.supports_out and fixed and dtype is torch.float32:
+            if self.op.supports_out and fixed and dtype is torch.float32 and takes_out(self.op.op, sample, wanted):
                 self.attempt("out", told, lambda: check(self.out(sample, wanted)))
 
     def checker(self, sample, wanted, fixed):
@@ -157,14 +156,14 @@ class Run:
         x, args, kwargs = to_tessel((sample.input, tuple(sample.args), sample.kwargs))
         ours = counterpart(function, self.op.name)
         if method and not of_tests(function):
-            return getattr(x, function.__name__)(*args, **kwargs)
+            return getattr(tessel.Tensor, function.__name__)(x, *args, **kwargs)
         return ours(x, *args, **kwargs, **more)
 
     def inplace(self, sample):
         theirs_input, args, kwargs = copied((sample.input, tuple(sample.args), sample.kwargs))
         x, our_args, our_kwargs = to_tessel((sample.input, tuple(sample.args), sample.kwargs))
         f = self.op.inplace_variant
-        ours = transplanted(f) if of_tests(f) else getattr(tessel.Tensor, f.__name__)
+        ours = transplanted(f)
         try:
             wanted = f(theirs_input, *args, **kwargs)
         except Exception as refusal:
@@ -177,7 +176,8 @@ class Run:
     def out(self, sample, wanted):
         room = lambda t: tessel.empty(tuple(t.shape), dtype=to_tessel(t.dtype))
         out = tuple(map(room, wanted)) if isinstance(wanted, tuple) else room(wanted)
-        return self.call(self.op.op, sample, out=out)
+        got = self.call(self.op.op, sample, out=out)
+        return out if got is None else got
 
     def gradients(self):
         for i, sample in enumerate(self.op.sample_inputs("cpu", torch.float32, requires_grad=True)):
@@ -232,6 +232,16 @@ def theirs(function, sample):
     x, args, kwargs = copied((sample.input, tuple(sample.args), sample.kwargs))
     result = plain(transplanted(function, torch)(x, *args, **kwargs))
     return result, torch.equal(before, torch.get_rng_state())
+
+
+def takes_out(function, sample, wanted) -> bool:
+    """Whether PyTorch itself takes out= here; its database says it of names, not of samples."""
+    x, args, kwargs = copied((sample.input, tuple(sample.args), sample.kwargs))
+    try:
+        transplanted(function, torch)(x, *args, **kwargs, out=mapped(wanted, torch.Tensor, torch.empty_like))
+    except Exception:
+        return False
+    return bool(found(wanted, torch.Tensor))
 
 
 def their_gradients(function, sample):
@@ -328,8 +338,8 @@ def found(value, kind) -> list:
 
 
 def copied(value):
-    """The value with its own tensors of the same strides, which no longer need a gradient."""
-    return mapped(value, torch.Tensor, lambda t: t.detach().clone())
+    """The value with tensors of its own."""
+    return mapped(value, torch.Tensor, copy)
 
 
 def floating(result, engine) -> list:
