@@ -40,7 +40,8 @@ inline T fold_block(const T* x, int64_t n, Vec<T> identity, Map map, Combine com
   constexpr int64_t w = V::width;
   V a = identity, b = identity, c = identity, d = identity;
   int64_t i = 0;
-  for (; i + 4 * w <= n; i += 4 * w) {
+  // Integers, of one lane, are left to the compiler, and one by one: GCC 12 makes wrong code of four 512-bit accumulators.
+  for (; is_real<T> && i + 4 * w <= n; i += 4 * w) {
     a = combine(a, map(V::load(x + i)));
     b = combine(b, map(V::load(x + i + w)));
     c = combine(c, map(V::load(x + i + 2 * w)));
