@@ -11,17 +11,14 @@
 
 namespace tessel {
 
+// CMake defines TESSEL_HAVE_<target> for each it builds: all that the processor family has, unless TESSEL_TARGETS says less.
 namespace scalar { extern const Kernels table; }
-#if defined(TESSEL_HAVE_X86_TARGETS)
 namespace avx2 { extern const Kernels table; }
 namespace avx512 { extern const Kernels table; }
-#endif
-#if defined(TESSEL_HAVE_AMX)
 namespace amx {
-void lay_over(Kernels& table);  // AMX's entries over avx512's
-bool request_permission();      // asks the operating system for the tiles
+extern const Kernels table;  // avx512's with AMX's entries over it
+bool request_permission();   // asks the operating system for the tiles
 }
-#endif
 
 namespace {
 
@@ -48,7 +45,7 @@ Level best_level() {
   bool avx512 = (saved & 0xE6) == 0xE6 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
   if (!avx512) return kAvx2;
-#if defined(TESSEL_HAVE_AMX)
+#if defined(TESSEL_HAVE_amx)
   __cpuid_count(7, 0, a, b, c, d);
   bool tiles = (d >> 24 & 1) && (d >> 22 & 1);  // AMX-TILE, AMX-BF16
   __cpuid_count(7, 1, a, b, c, d);
@@ -74,18 +71,20 @@ const Kernels& choose() {
     Level wanted = parse_level(cap);
     if (wanted < level) level = wanted;
   }
-#if defined(TESSEL_HAVE_AMX)
-  if (level == kAmx) {
-    static Kernels composed = avx512::table;
-    amx::lay_over(composed);
-    return composed;
-  }
+#if defined(TESSEL_HAVE_amx)
+  if (level == kAmx) return amx::table;
 #endif
-#if defined(TESSEL_HAVE_X86_TARGETS)
+#if defined(TESSEL_HAVE_avx512)
   if (level >= kAvx512) return avx512::table;
-  if (level == kAvx2) return avx2::table;
 #endif
+#if defined(TESSEL_HAVE_avx2)
+  if (level >= kAvx2) return avx2::table;
+#endif
+#if defined(TESSEL_HAVE_scalar)
   return scalar::table;
+#else
+  fail<RuntimeError>("tessel: this build has no kernels for this processor (it was built for less than every instruction set)");
+#endif
 }
 
 }  // namespace
