@@ -75,6 +75,20 @@ Tensor to_device(const Tensor& x, Device device) {
   return x.device() == device ? x : copied("to", x, empty(x.sizes(), x.dtype(), device));
 }
 
+Tensor clone(const Tensor& x, MemoryFormat format) { return copied("clone", x, empty_like(x, x.dtype(), x.device(), format)); }
+
+Tensor contiguous(const Tensor& x, MemoryFormat format) {
+  check(format != MemoryFormat::preserve, "contiguous: preserve memory format is unsupported by the contiguous operator");
+  return has_format(x, format) ? x : copied("contiguous", x, empty_like(x, x.dtype(), x.device(), format));
+}
+
+Tensor to(const Tensor& x, DType dtype, Device device, bool copy, MemoryFormat format) {
+  if (is_complex(dtype) != is_complex(x.dtype())) fail<NotImplementedError>("to: not there yet between ", x.dtype(), " and ", dtype);
+  if (device.is_cuda() && device.index < 0) device.index = 0;
+  const bool same = x.dtype() == dtype && x.device() == device && (format == MemoryFormat::preserve || has_format(x, format));
+  return same && !copy ? x : copied("to", x, empty_like(x, dtype, device, format));
+}
+
 Scalar item(const Tensor& x) {
   check(x.numel() == 1, "item: a Tensor with ", x.numel(), " elements cannot be converted to Scalar");
   Tensor y = x.device().is_cpu() ? x : to_device(detach(x), Device{});

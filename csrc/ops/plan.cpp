@@ -158,6 +158,29 @@ Tensor empty_result(const Dims& sizes, DType dtype, const Tensor& like) {
   return empty_strided(sizes, strides, dtype, like.device());
 }
 
+Dims format_strides(const char* op, const Dims& sizes, MemoryFormat format) {
+  if (format == MemoryFormat::contiguous || format == MemoryFormat::preserve) return contiguous_strides(sizes);
+  const int rank = format == MemoryFormat::channels_last ? 4 : 5;
+  check(sizes.size() == rank, op, ": required rank ", rank, " tensor to use ", rank == 4 ? "channels_last" : "channels_last_3d", " format, got ", sizes);
+  Dims strides = sizes;
+  int64_t step = 1;
+  auto lay = [&](int d) { strides[d] = step, step *= std::max<int64_t>(sizes[d], 1); };
+  lay(1);
+  for (int d = rank - 1; d >= 2; --d) lay(d);
+  lay(0);
+  return strides;
+}
+
+bool has_format(const Tensor& x, MemoryFormat format) {
+  if (format == MemoryFormat::contiguous) return x.is_contiguous();
+  if (format == MemoryFormat::preserve) return dense(x);
+  if (x.dim() != (format == MemoryFormat::channels_last ? 4 : 5)) return false;
+  const Dims strides = format_strides("is_contiguous", x.sizes(), format);
+  for (int d = 0; d < x.dim(); ++d)
+    if (x.sizes()[d] != 1 && x.strides()[d] != strides[d]) return false;
+  return true;
+}
+
 bool may_overlap(const Tensor& a, const Tensor& b) {
   if (a->storage.get() != b->storage.get() || a.numel() == 0 || b.numel() == 0) return false;
   if (a.offset() == b.offset() && a.sizes() == b.sizes() && a.strides() == b.strides() && a.dtype() == b.dtype()) return false;

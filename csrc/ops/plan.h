@@ -28,6 +28,11 @@ Loop plan(std::initializer_list<const Tensor*> operands);
 // the border between masked and unmasked dimensions; `mask` returns in loop numbering.
 Loop plan(std::initializer_list<const Tensor*> operands, uint32_t* mask);
 
+// How a tensor's dimensions follow each other in memory. preserve: as in the tensor that is copied.
+enum class MemoryFormat : uint8_t { preserve, contiguous, channels_last, channels_last_3d };
+Dims format_strides(const char* op, const Dims& sizes, MemoryFormat format);  // RuntimeError unless 4 or 5 dimensions, as the format wants
+bool has_format(const Tensor& x, MemoryFormat format);
+
 // A result of these sizes in the memory order of `like` where that is dense, else in C order.
 Tensor empty_result(const Dims& sizes, DType dtype, const Tensor& like);
 bool dense(const Tensor& x);              // non-overlapping, no holes, any order of dimensions

@@ -21,6 +21,22 @@ void log_softmax(const RowsArgs& args);
 void log_softmax_backward(const RowsArgs& args);
 // random.cpp
 void random(const RandomArgs& args);
+// indexing.cpp
+void index_range(const Loop& loop, int64_t* range);
+void index_offsets(const OffsetsArgs& args);
+void index_get(const IndexArgs& args);
+void index_put(const IndexArgs& args);
+int64_t nonzero_scratch(const NonzeroArgs& args);
+int64_t nonzero_count(const NonzeroArgs& args);
+void nonzero(const NonzeroArgs& args);
+// sort.cpp
+int64_t sort_scratch(const SortArgs& args);
+void sort(const SortArgs& args, void* scratch);
+void sort_rows(const SortRowsArgs& args);
+void search(const SearchArgs& args);
+// creation.cpp
+void range(const RangeArgs& args);
+void triangle(const TriangleArgs& args);
 
 extern const Kernels table;
 

@@ -31,6 +31,19 @@ constinit const Kernels table = {
     .pool_backward_scratch = pool_backward_scratch,
     .pool_backward = pool_backward,
     .random = random,
+    .index_range = index_range,
+    .index_offsets = index_offsets,
+    .index_get = index_get,
+    .index_put = index_put,
+    .nonzero_scratch = nonzero_scratch,
+    .nonzero_count = nonzero_count,
+    .nonzero = nonzero,
+    .sort_scratch = sort_scratch,
+    .sort = sort,
+    .sort_rows = sort_rows,
+    .search = search,
+    .range = range,
+    .triangle = triangle,
 };
 
 }  // namespace tessel::TESSEL_TARGET
