@@ -4,15 +4,37 @@ from __future__ import annotations
 
 from .. import _C
 from .._C import Tensor
-from .._C._nn import *  # noqa: F403  (every function of the engine under its own name)
-from .._C._nn import softmax
 
-__all__ = [name for name in dir(_C._nn) if not name.startswith("_")] + ["gumbel_softmax", "normalize", "softmin"]
+# Functions that PyTorch has both as torch.f and as torch.nn.functional.f, with one signature.
+_SHARED = (
+    "adaptive_avg_pool1d",
+    "adaptive_max_pool1d",
+    "avg_pool1d",
+    "bilinear",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "cosine_similarity",
+    "pairwise_distance",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "prelu",
+    "sigmoid",
+    "tanh",
+)
+_native = {name: getattr(_C, name) for name in _SHARED if hasattr(_C, name)}
+_native |= {name: function for name, function in vars(_C._nn).items() if not name.startswith("_")}
+globals().update(_native)
+
+__all__ = [*_native, "gumbel_softmax", "normalize", "softmin"]
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: object = None) -> Tensor:
     """softmax(-x) along `dim`."""
-    return softmax(-input, dim, dtype=dtype)
+    return _C._nn.softmax(-input, dim, dtype=dtype)
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
@@ -28,7 +50,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     Reparameterization with Gumbel-Softmax", 2016.
     """
     noise = -_C.empty_like(logits).exponential_().log()
-    soft = softmax((logits + noise) / tau, dim)
+    soft = _C._nn.softmax((logits + noise) / tau, dim)
     if not hard:
         return soft
     chosen = _C.zeros_like(logits).scatter_(dim, soft.max(dim, keepdim=True)[1], 1.0)
