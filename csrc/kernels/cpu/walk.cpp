@@ -5,6 +5,7 @@
 #include "kernels/cpu/walk.h"
 
 #include "core/parallel.h"
+#include "kernels/cpu/turn.h"
 
 #ifdef __SSE2__
 #include <immintrin.h>
@@ -66,6 +67,8 @@ struct Walk {
   Convert convert[kMaxOperands];        // memory to compute type; of the result the other way
   bool long_rows, streaming;
   int64_t tile;                         // elements
+  int across;                           // crossed walks: the dimension along which an input is contiguous,
+  int64_t columns, groups, rows;        // the columns of a block, and the blocks along it and along dimension 0
 };
 
 // The runs of a strided block, one innermost dimension after the other: move(address, i, run, step) for each.
@@ -214,6 +217,103 @@ void piece(void* context, int64_t begin, int64_t end, int) {
   if (walk.streaming) stream_fence();
 }
 
+// A walk where an input is contiguous along another dimension than the result is: by blocks of 64 rows (along dimension 0)
+// and some columns, that input turned on its way into the tile. a + b.T of 2048 x 2048: 3.5 ms instead of 24.
+void crossed_piece(void* context, int64_t begin, int64_t end, int) {
+  const Walk& walk = *(const Walk*)context;
+  const Loop& loop = *walk.loop;
+  alignas(64) char tiles[kMaxOperands][kTileStride];
+  alignas(64) char staging[kTurnRows * 16 * 8];
+  const char* repeated[kMaxOperands] = {};
+  for (int64_t task = begin; task < end; ++task) {
+    int64_t at[kMaxDims], rest = task / walk.groups;
+    at[walk.across] = task % walk.groups * walk.columns;
+    at[0] = rest % walk.rows * kTurnRows;
+    rest /= walk.rows;
+    for (int d = 1; d < loop.ndim; ++d) {
+      if (d == walk.across) continue;
+      at[d] = rest % loop.sizes[d];
+      rest /= loop.sizes[d];
+    }
+    int64_t rows = loop.sizes[0] - at[0] < kTurnRows ? loop.sizes[0] - at[0] : kTurnRows, zero = 0;
+    int64_t columns = loop.sizes[walk.across] - at[walk.across];
+    if (columns > walk.columns) columns = walk.columns;
+    char* base[kMaxOperands];
+    for (int k = 0; k <= walk.inputs; ++k) {
+      const Operand& operand = loop.operand[k];
+      base[k] = operand.data ? operand.data : (char*)operand.immediate;
+      for (int d = 0; operand.data && d < loop.ndim; ++d) base[k] += at[d] * operand.strides[d];
+    }
+    for (int k = 1; k <= walk.inputs; ++k) {
+      const Operand& operand = loop.operand[k];
+      int bytes = walk.bytes[k];
+      int64_t down = operand.data ? operand.strides[0] : 0, over = operand.data ? operand.strides[walk.across] : 0;
+      if (down == 0 && over == 0) {
+        if (repeated[k] != base[k]) repeat(walk, k, base[k], tiles[k], kTurnRows * walk.columns);
+        repeated[k] = base[k];
+        continue;
+      }
+      char* raw = walk.convert[k] ? staging : tiles[k];
+      if (over == bytes && down != bytes) {
+        if (bytes == 1) turn(base[k], down, rows, columns, (uint8_t*)raw);
+        else if (bytes == 2) turn(base[k], down, rows, columns, (uint16_t*)raw);
+        else if (bytes == 4) turn(base[k], down, rows, columns, (uint32_t*)raw);
+        else turn(base[k], down, rows, columns, (uint64_t*)raw);
+      } else {
+        for (int64_t c = 0; c < columns; ++c) {
+          gather(bytes, raw + c * kTurnRows * bytes, base[k] + c * over, 1, &rows, &down, &zero, rows);
+        }
+      }
+      for (int64_t c = 0; walk.convert[k] && c < columns; ++c) {
+        walk.convert[k](tiles[k] + c * kTurnRows * walk.compute_bytes, raw + c * kTurnRows * bytes, rows);
+      }
+    }
+    for (int64_t c = 0; c < columns; ++c) {
+      const void* x[kMaxOperands - 1];
+      for (int k = 1; k <= walk.inputs; ++k) x[k - 1] = tiles[k] + c * kTurnRows * walk.compute_bytes;
+      char* to = base[0] + c * loop.operand[0].strides[walk.across];
+      char* y = tiles[0];
+      if (!walk.streaming && !walk.convert[0]) {
+        walk.inner(walk.params, rows, to, x);
+        continue;
+      }
+      walk.inner(walk.params, rows, y, x);
+      if (walk.convert[0]) {
+        walk.convert[0](staging, y, rows);
+        y = staging;
+      }
+      if (walk.streaming) stream(to, y, rows * walk.bytes[0]);
+      else memcpy(to, y, size_t(rows * walk.bytes[0]));
+    }
+  }
+  if (walk.streaming) stream_fence();
+}
+
+// Whether the walk is better crossed, and how.
+bool cross(Walk& walk) {
+  const Loop& loop = *walk.loop;
+  walk.across = 0;
+  if (loop.ndim < 2 || loop.sizes[0] < 16 || loop.operand[0].strides[0] != walk.bytes[0]) return false;
+  for (int k = 1; k <= walk.inputs && !walk.across; ++k) {
+    const Operand& operand = loop.operand[k];
+    if (!operand.data || operand.strides[0] == walk.bytes[k] || operand.strides[0] == 0) continue;
+    for (int d = 1; d < loop.ndim && !walk.across; ++d) {
+      if (operand.strides[d] == walk.bytes[k] && loop.sizes[d] >= 4) walk.across = d;
+    }
+  }
+  if (!walk.across) return false;
+  int widest = walk.result_bytes > walk.compute_bytes ? walk.result_bytes : walk.compute_bytes;
+  walk.columns = widest > 4 ? 8 : 16;
+  if (widest > 8) return false;
+  for (int k = 1; k <= walk.inputs; ++k) {  // the columns of one line
+    if (walk.bytes[k] > 4) walk.columns = 8;
+    if (walk.bytes[k] > 8) return false;
+  }
+  walk.groups = (loop.sizes[walk.across] + walk.columns - 1) / walk.columns;
+  walk.rows = (loop.sizes[0] + kTurnRows - 1) / kTurnRows;
+  return true;
+}
+
 // Whether the elements lie one after the other in the loop's order.
 bool dense(const Loop& loop, const Operand& operand, int bytes) {
   int64_t expected = bytes;
@@ -289,6 +389,14 @@ void walk(const Loop& loop, Inner inner, DType result, DType compute, const Para
   walk.streaming = y_bytes >= kStreamBytes && dense(loop, y, walk.bytes[0]);
   for (int k = 1; walk.streaming && k <= inputs; ++k) {
     walk.streaming = !overlap(loop, loop.operand[k], y.data, y.data + y_bytes, walk.bytes[k]);
+  }
+  if (cross(walk)) {
+    int64_t tasks = walk.groups * walk.rows;
+    for (int d = 1; d < loop.ndim; ++d) tasks *= d == walk.across ? 1 : loop.sizes[d];
+    int64_t grain = kGrain / (kTurnRows * walk.columns);
+    if (tasks <= grain) crossed_piece(&walk, 0, tasks, 0);
+    else parallel_for(tasks, grain, crossed_piece, &walk);
+    return;
   }
   int widest = walk.result_bytes > walk.compute_bytes ? walk.result_bytes : walk.compute_bytes;
   walk.tile = whole && !walk.streaming ? kGrain : kTileBytes / widest;
