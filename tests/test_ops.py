@@ -123,7 +123,7 @@ def test_layouts_of_other_dtypes(spec):
             check_values(spec, case, dtype, layout)
 
 
-@of_specs(lambda s: s.method)
+@of_specs(lambda s: s.method and s.reference)
 def test_method_equals_function(spec):
     for case in spec.cases:
         args, kwargs = case.tensors(torch, spec.dtypes[0])
@@ -297,6 +297,8 @@ differentiable = of_specs(lambda s: s.differentiable and not s.stochastic and li
 def test_gradient(spec):
     for case in differentiable_cases(spec):
         f = Differentiated(spec, case)
+        if not all(y.isfinite().all() for y in f.results(f.leaves)):
+            continue
         leaves = with_gradient(f.leaves)
         assert f.number(leaves, f.cotangents).requires_grad, f"{spec.name}({case}) has no gradient"
         gradients = f.gradients(leaves, f.cotangents)
@@ -311,7 +313,7 @@ def test_gradient(spec):
 
 @of_specs(lambda s: s.differentiable and s.twice and not s.stochastic and list(differentiable_cases(s)))
 def test_second_gradient(spec):
-    for case in list(differentiable_cases(spec))[:4]:
+    for case in [c for c in differentiable_cases(spec) if all(0 not in i.shape for i in c.inputs)][:4]:
         f = Differentiated(spec, case)
         many = len(f.leaves)
         if not all(y.isfinite().all() for y in f.results(f.leaves)):
@@ -343,6 +345,7 @@ def test_gradient_of_other_layouts(spec):
         if layout == "expanded":  # the values differ: the same values without the layout
             plain.leaves = [x.contiguous() for x in laid.leaves]
             plain.args, plain.kwargs, plain.places = laid.args, laid.kwargs, laid.places
+            plain.cotangents = laid.cotangents
         wanted = plain.gradients(with_gradient(plain.leaves), plain.cotangents)
         got = laid.gradients(with_gradient(laid.leaves), laid.cotangents)
         for g, w in zip(got, wanted):

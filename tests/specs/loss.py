@@ -1,0 +1,114 @@
+"""Losses: how far from the target, as a mean, a sum, or each for itself."""
+
+import numpy as np
+
+from . import Spec, case, error, given, ints, positive, rand
+from .elementwise import softplus
+from .softmax import log_softmax
+
+TOLERANCE = {"float32": (1e-5, 1e-5), "float16": (6e-3, 6e-3), "bfloat16": (4e-2, 4e-2)}
+
+
+def reduced(y, reduction, count=None):
+    if reduction == "none":
+        return y
+    return y.sum() if reduction == "sum" else y.sum() / (y.size if count is None else count)
+
+
+def nll_loss(x, t, weight=None, ignore_index=-100, reduction="mean"):
+    """x is (n, classes, ...) or (classes,), t has class numbers."""
+    if x.ndim == 1:
+        y = nll_loss(x[None], t[None], weight, ignore_index, "none")
+        w = 1.0 if weight is None or t == ignore_index else weight[t]
+        return y[0] if reduction == "none" else reduced(y[0] * 1.0, "sum") / (w if reduction == "mean" else 1)
+    kept = t != ignore_index
+    safe = np.where(kept, t, 0)
+    w = kept * (np.ones(x.shape[1]) if weight is None else weight)[safe]
+    y = -np.take_along_axis(x, safe[:, None], 1)[:, 0] * w
+    return reduced(y, reduction, w.sum())
+
+
+def cross_entropy(x, t, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    dim = 0 if x.ndim == 1 else 1
+    logp, classes = log_softmax(x, dim), x.shape[dim]
+    w = np.ones(classes) if weight is None else weight
+    w_along = w.reshape((-1,) + (1,) * (x.ndim - dim - 1))
+    if t.shape == x.shape:  # probabilities
+        t = t * (1 - label_smoothing) + label_smoothing / classes
+        y = -(logp * t * w_along).sum(dim)
+        return reduced(y, reduction, y.size)
+    hard = nll_loss(logp, t, weight, ignore_index, "none")
+    kept = t != ignore_index
+    soft = -(logp * w_along).sum(dim) * kept / classes
+    count = (kept * w[np.where(kept, t, 0)]).sum()
+    return reduced((1 - label_smoothing) * hard + label_smoothing * soft, reduction, count)
+
+
+def mse_loss(x, t, reduction="mean"):
+    return reduced((x - t) ** 2, reduction)
+
+
+def smooth_l1_loss(x, t, reduction="mean", beta=1.0):
+    d = np.abs(x - t)
+    return reduced(np.where(d < beta, d * d / 2 / max(beta, 1e-300), d - beta / 2), reduction)
+
+
+def huber_loss(x, t, reduction="mean", delta=1.0):
+    d = np.abs(x - t)
+    return reduced(np.where(d < delta, d * d / 2, delta * (d - delta / 2)), reduction)
+
+
+def with_logits(x, t, weight=None, reduction="mean", pos_weight=None):
+    y = (1 - t) * x + (1 + ((1 if pos_weight is None else pos_weight) - 1) * t) * softplus(-x)
+    return reduced(y if weight is None else y * weight, reduction)
+
+
+def binary_cross_entropy(x, t, weight=None, reduction="mean"):
+    with np.errstate(all="ignore"):
+        y = -(t * np.maximum(np.log(x), -100) + (1 - t) * np.maximum(np.log1p(-x), -100))
+    return reduced(y if weight is None else y * weight, reduction)
+
+
+def kl_div(x, t, reduction="mean", log_target=False):
+    with np.errstate(all="ignore"):
+        y = np.exp(t) * (t - x) if log_target else np.where(t > 0, t * (np.log(np.where(t > 0, t, 1)) - x), 0 * t)
+    return y.sum() / x.shape[0] if reduction == "batchmean" else reduced(y, reduction)
+
+
+def each(*args, **more):
+    return [case(*args, reduction=r, **more) for r in ("mean", "sum", "none")]
+
+
+N, C = 5, 4
+LOGITS, CLASSES = rand(N, C), ints(N, high=C)
+IMAGES = rand(2, C, 3, 2), ints(2, 3, 2, high=C)
+SOME_IGNORED = given([0, 3, -100, 1, -100], "int64")
+WEIGHT = positive(C).const
+SHARES = positive(N, C, low=0.1, high=0.5)
+CHANCE, TRUTH = positive(3, 4, low=0.1, high=0.9), positive(3, 4, low=0.0, high=1.0)
+WRONG_CLASS = error(IndexError, ".*", LOGITS, given([0, 1, 2, 3, 4], "int64"))
+WRONG_COUNT = error(ValueError, ".*", LOGITS, ints(3, high=C))
+
+
+def loss(name, reference, cases, **more):
+    return Spec("nn.functional." + name, reference, cases, **{"method": False, "tolerance": TOLERANCE, **more})
+
+
+SPECS = [
+    loss("cross_entropy", cross_entropy,
+         [*each(LOGITS, CLASSES), *each(LOGITS, CLASSES, weight=WEIGHT), *each(LOGITS, SOME_IGNORED), *each(LOGITS, SOME_IGNORED, weight=WEIGHT, label_smoothing=0.2), case(LOGITS, CLASSES, ignore_index=1), case(LOGITS, CLASSES, label_smoothing=0.1),
+          *each(*IMAGES, weight=WEIGHT), case(rand(C), ints(high=C)), *each(LOGITS, SHARES), *each(LOGITS, SHARES, weight=WEIGHT, label_smoothing=0.3), case(rand(2, C, 3), positive(2, C, 3)), case(rand(C), positive(C)), case(rand(N, 133), ints(N, high=133)),
+          case(given([[1e4, -1e4, 0.0]]), given([0], "int64")).of(("float32", "float64"))],
+         large=case(rand(701, 151), ints(701, high=151)), bench=[case(rand(128, 10), ints(128, high=10)), case(rand(512, 32_000), ints(512, high=32_000))],
+         errors=[WRONG_CLASS, WRONG_COUNT, error(RuntimeError, ".*", LOGITS, CLASSES, weight=positive(3)), error(ValueError, ".*", LOGITS, CLASSES, reduction="average"), error(RuntimeError, ".*", LOGITS, CLASSES, label_smoothing=1.5)]),
+    loss("nll_loss", nll_loss, [*each(LOGITS, CLASSES), *each(LOGITS, CLASSES, weight=WEIGHT), *each(LOGITS, SOME_IGNORED), case(LOGITS, CLASSES, ignore_index=1), *each(*IMAGES, weight=WEIGHT), case(rand(C), ints(high=C)), case(rand(C), ints(high=C), weight=WEIGHT)],
+         large=case(rand(9001, 31), ints(9001, high=31)), errors=[WRONG_CLASS, WRONG_COUNT]),
+    loss("mse_loss", mse_loss, [*each(rand(3, 4), rand(3, 4)), case(rand(), rand())], large=case(rand(301, 233), rand(301, 233)), errors=[error(RuntimeError, ".*", rand(3), rand(4)), error(ValueError, ".*", rand(3), rand(3), reduction="average")], bench=[case(rand(1 << 16), rand(1 << 16))]),
+    loss("l1_loss", lambda x, t, reduction="mean": reduced(np.abs(x - t), reduction), each(rand(3, 4), rand(3, 4))),
+    loss("smooth_l1_loss", smooth_l1_loss, [*each(rand(3, 4), rand(3, 4)), case(rand(3, 4), rand(3, 4), beta=0.5)], twice=False),
+    loss("huber_loss", huber_loss, [*each(rand(3, 4), rand(3, 4)), case(rand(3, 4), rand(3, 4), delta=0.5)], twice=False),
+    loss("binary_cross_entropy", binary_cross_entropy, [*each(CHANCE, TRUTH.const), case(CHANCE, TRUTH.const, weight=positive(3, 4).const), case(given([0.0, 1.0, 0.0, 1.0]), given([0.0, 1.0, 1.0, 0.0]))], twice=False, errors=[error(ValueError, ".*", CHANCE, positive(3, 5))]),
+    loss("binary_cross_entropy_with_logits", with_logits, [*each(rand(3, 4), TRUTH.const), case(rand(3, 4), TRUTH.const, pos_weight=positive(4).const), case(rand(3, 4), TRUTH.const, weight=positive(3, 4).const), case(given([1e4, -1e4]), given([0.0, 1.0])).of(("float32", "float64"))],
+         errors=[error(ValueError, ".*", rand(3, 4), positive(3, 5))]),
+    loss("kl_div", kl_div, [*each(rand(3, 4), positive(3, 4)), case(rand(3, 4), positive(3, 4), reduction="batchmean"), case(rand(3, 4), rand(3, 4), log_target=True)]),
+]  # fmt: skip
