@@ -11,8 +11,7 @@ import tessel as torch
 @pytest.fixture(autouse=True)
 def same_start():
     torch.manual_seed(0)
-    if not STANDS_IN:
-        torch.set_num_threads(2)
+    torch.set_num_threads(1 if STANDS_IN else 2)
     torch.set_grad_enabled(True)
     yield
     torch.set_grad_enabled(True)

@@ -14,6 +14,11 @@ def read(*index):
 
 
 def subscript(x, *index):
+    """numpy's x[index], but a number takes its part first: it does not join the arrays, as numpy has it."""
+    arrays = [isinstance(i, (list, np.ndarray)) for i in index]
+    if any(arrays) and any(isinstance(i, int) and not isinstance(i, bool) for i in index):
+        x = x[tuple(slice(None) if is_array else i for i, is_array in zip(index, arrays))]
+        index = tuple(slice(None) if i is None or isinstance(i, slice) else i for i in index if not isinstance(i, int))
     return x[index if len(index) != 1 else index[0]]
 
 
