@@ -224,6 +224,80 @@ struct SearchArgs {
   bool right, narrow;
 };
 
+// ---- normalisation. Statistics, weights and biases are of the compute type: float64 for float64, else float32.
+// Rows: each of x [rows, n], in C order, by its own mean and rstd = 1 / sqrt(variance + eps); not centred (rms), the mean
+// is 0 and the mean square stands for the variance. Element j of row i has the weight
+// weight[i % groups * (n / inner) + j / inner].
+struct RowNormArgs {
+  DType dtype;
+  int64_t rows, n, inner, groups;
+  bool centred;
+  double eps;
+  const void *x, *weight, *bias;          // weight and bias may be null
+  void *y, *mean, *rstd;                  // mean (null where not centred) and rstd are written forward, read backward
+  const void* dy;                         // backward
+  void *dx, *dweight, *dbias;             // null where not wanted; dbias only beside dweight
+};
+
+// Channels: x [batch, channels, inner] in C order, each channel by its mean and rstd over batch and inner.
+struct ChannelNormArgs {
+  DType dtype;
+  int64_t batch, channels, inner;
+  const void *x, *weight, *bias;          // weight and bias may be null
+  const void *mean, *rstd;
+  void* y;
+  void *moment[2];                        // channel_moments writes mean and (biased) variance here
+  const void* dy;                         // backward
+  bool training;                          // mean and rstd came from x and depend on it
+  void *dx, *dweight, *dbias;             // null where not wanted
+};
+
+// ---- the loss of class numbers: x [batch, classes, inner] and target [batch, inner] in C order. With t the target,
+// w the weights (of the compute type, 1 where null) and s the smoothing:
+//   loss = (1 - s) w[t] (lse - x[t]) + s / classes sum_c(w[c] (lse - x[c]))     lse = log(sum_c(exp(x[c])))
+// Without `logits`, x holds logarithms of probabilities: lse is 0, and s too. The loss of a target that is `ignored` is 0.
+struct ClassLossArgs {
+  DType dtype;
+  int64_t batch, classes, inner;
+  const void *x, *weight;
+  const int64_t* target;
+  int64_t ignored;
+  bool logits, mean;
+  double smoothing;
+  void* lse;                              // [batch, inner], compute type: written forward, read backward
+  void* loss;                             // [batch, inner]; or, where `total` is not null, one element: their sum or mean
+  void* total;                            // the sum of w[t], one element of the compute type; null: nothing is summed
+  const void* dloss;                      // backward: as loss
+  void* dx;
+};
+
+// ---- optimizer steps: x [n] of many tensors at once, with gradients and state of x's dtype.
+//   sgd     d = dx + weight_decay x; a = momentum a + (1 - dampening) d, or d where fresh; x -= lr (a, or nesterov d + momentum a)
+//   adam    d = dx + weight_decay x (decoupled: x *= 1 - lr weight_decay); a += (1 - beta1) (d - a)
+//           b = beta2 b + (1 - beta2) d^2; x -= step a / (sqrt(b) / root + eps), with amsgrad the largest b so far, in c
+//   scale   x *= lr
+//   clamp   x into [-lr, lr]
+enum class Optim : uint8_t { sgd, adam, scale, clamp };
+
+struct OptimTensor {
+  DType dtype;
+  bool fresh;
+  int64_t n, first;                       // `first`: elements of the tensors before it, each rounded up to kOptimChunk
+  void* x;
+  const void* dx;
+  void *a, *b, *c;                        // state, null where there is none
+  double step, root;                      // adam: lr / (1 - beta1^t), sqrt(1 - beta2^t)
+};
+constexpr int64_t kOptimChunk = 8192;     // elements of one task
+
+struct OptimArgs {
+  Optim op;
+  int64_t count;
+  const OptimTensor* tensors;
+  double lr, momentum, dampening, weight_decay, beta1, beta2, eps;
+  bool nesterov, maximize, amsgrad, decoupled;
+};
+
 struct Kernels {
   const char* name;    // "avx2"
   // Between devices, in bytes; null on the CPU, whose memory needs no help.
@@ -240,6 +314,20 @@ struct Kernels {
   void (*softmax_backward)(const RowsArgs& args);
   void (*log_softmax)(const RowsArgs& args);
   void (*log_softmax_backward)(const RowsArgs& args);
+  void (*row_norm)(const RowNormArgs& args);
+  int64_t (*row_norm_backward_scratch)(const RowNormArgs& args);
+  void (*row_norm_backward)(const RowNormArgs& args, void* scratch);
+  int64_t (*channel_moments_scratch)(const ChannelNormArgs& args);
+  void (*channel_moments)(const ChannelNormArgs& args, void* scratch);
+  void (*channel_norm)(const ChannelNormArgs& args);
+  int64_t (*channel_norm_backward_scratch)(const ChannelNormArgs& args);
+  void (*channel_norm_backward)(const ChannelNormArgs& args, void* scratch);
+  int64_t (*class_loss_scratch)(const ClassLossArgs& args);
+  void (*class_loss)(const ClassLossArgs& args, void* scratch);
+  void (*class_loss_backward)(const ClassLossArgs& args);
+  void (*optim)(const OptimArgs& args);
+  int64_t (*optim_norm_scratch)(const OptimArgs& args);
+  double (*optim_norm)(const OptimArgs& args, double p, void* scratch);  // of all x together
   int64_t (*gemm_scratch)(const GemmArgs& args);
   void (*gemm)(const GemmArgs& args, void* scratch);
   int64_t (*conv_scratch)(const ConvArgs& args);

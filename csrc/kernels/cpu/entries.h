@@ -19,6 +19,23 @@ void softmax(const RowsArgs& args);
 void softmax_backward(const RowsArgs& args);
 void log_softmax(const RowsArgs& args);
 void log_softmax_backward(const RowsArgs& args);
+// norm.cpp
+void row_norm(const RowNormArgs& args);
+int64_t row_norm_backward_scratch(const RowNormArgs& args);
+void row_norm_backward(const RowNormArgs& args, void* scratch);
+int64_t channel_moments_scratch(const ChannelNormArgs& args);
+void channel_moments(const ChannelNormArgs& args, void* scratch);
+void channel_norm(const ChannelNormArgs& args);
+int64_t channel_norm_backward_scratch(const ChannelNormArgs& args);
+void channel_norm_backward(const ChannelNormArgs& args, void* scratch);
+// loss.cpp
+int64_t class_loss_scratch(const ClassLossArgs& args);
+void class_loss(const ClassLossArgs& args, void* scratch);
+void class_loss_backward(const ClassLossArgs& args);
+// optim.cpp
+void optim(const OptimArgs& args);
+int64_t optim_norm_scratch(const OptimArgs& args);
+double optim_norm(const OptimArgs& args, double p, void* scratch);
 // random.cpp
 void random(const RandomArgs& args);
 // indexing.cpp

@@ -6,59 +6,13 @@
 #include "core/parallel.h"
 #include "kernels/cpu/entries.h"
 #include "kernels/cpu/math.h"
+#include "kernels/cpu/rows.h"
 
 namespace tessel::TESSEL_TARGET {
 namespace {
 
 constexpr int64_t kWork = 8192;    // elements that are worth a task: some 10 us
-constexpr int64_t kBlock = 1024;   // elements of a row that are added in lanes; blocks are added in double
 constexpr int64_t kFlush = 32;     // elements that a column adds before its total takes them
-
-template <class T> using VecOf = Vec<typename Choose<same<T, double>, double, float>::type>;
-
-struct Plus { template <class V> V operator()(V a, V b) const { return a + b; } };
-struct Greater { template <class V> V operator()(V a, V b) const { return max(a, b); } };
-
-// f(i, lanes) for the vectors of [begin, end), folded; f gives the elements from i on, of which `lanes` count.
-template <class T, class F, class Combine>
-inline auto fold_range(int64_t begin, int64_t end, VecOf<T> identity, F f, Combine combine) {
-  using V = VecOf<T>;
-  V a = identity, b = identity;
-  int64_t i = begin;
-  for (; i + 2 * V::width <= end; i += 2 * V::width) {
-    a = combine(a, f(i, V::width));
-    b = combine(b, f(i + V::width, V::width));
-  }
-  for (; i < end; i += V::width) {
-    int lanes = end - i < V::width ? int(end - i) : V::width;
-    a = first_of(combine(a, f(i, lanes)), lanes, a);
-  }
-  return fold(combine(a, b), combine);
-}
-
-template <class T, class F> inline double sum_row(int64_t n, F f) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; i += kBlock) {
-    sum += double(fold_range<T>(i, n - i < kBlock ? n : i + kBlock, VecOf<T>(0), f, Plus()));
-  }
-  return sum;
-}
-
-template <class T> inline VecOf<T> get(const T* p, int lanes) {
-  using V = VecOf<T>;
-  return lanes == V::width ? V::load(p) : V::load(p, lanes);
-}
-template <class T> inline void put(VecOf<T> v, T* p, int lanes) {
-  if (lanes == VecOf<T>::width) v.store(p);
-  else v.store(p, lanes);
-}
-
-template <class T, class F> inline void each(int64_t n, F f) {
-  constexpr int w = VecOf<T>::width;
-  int64_t i = 0;
-  for (; i + w <= n; i += w) f(i, w);
-  if (i < n) f(i, int(n - i));
-}
 
 // The forward pass: lanes along the row.
 template <class T, bool logarithm> void row(const T* x, T* y, int64_t n) {
