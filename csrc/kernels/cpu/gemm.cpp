@@ -373,6 +373,91 @@ void run_small(const Problem& p, char* scratch) {
   });
 }
 
+// ---- few rows against columns that lie along memory (a small batch through a linear layer): b is read once, from where it
+// lies, instead of being packed for rows too few to pay for it
+constexpr int kFewRows = 8, kRowsAtOnce = 4;
+
+// y[i, j] = x[i, :] . b[:, j]; four columns against MR rows, 4 * MR sums
+template <class T, int MR>
+void dot_rows(int64_t k, int n, const Compute<T>* x, int64_t x_row, const T* b, int64_t b_col, Compute<T>* y) {
+  using D = Simd<Compute<T>>;
+  constexpr int W = D::width, kColumns = 4;
+  for (int j = 0; j < n; j += kColumns) {
+    const int columns = n - j < kColumns ? n - j : kColumns;
+    const T* at[kColumns];
+    for (int c = 0; c < kColumns; ++c) at[c] = b + (j + (c < columns ? c : 0)) * b_col;
+    typename D::V sum[MR][kColumns];
+    for (int i = 0; i < MR; ++i)
+      for (int c = 0; c < kColumns; ++c) sum[i][c] = D::zero();
+    int64_t p = 0;
+    for (; p + W <= k; p += W) {
+      typename D::V column[kColumns];
+      for (int c = 0; c < kColumns; ++c) column[c] = D::load(at[c] + p);
+      for (int i = 0; i < MR; ++i) {
+        const typename D::V row = D::load(x + i * x_row + p);
+        for (int c = 0; c < kColumns; ++c) sum[i][c] = D::fma(row, column[c], sum[i][c]);
+      }
+    }
+    if (const int rest = int(k - p)) {
+      for (int i = 0; i < MR; ++i) {
+        const typename D::V row = D::load(x + i * x_row + p, rest);
+        for (int c = 0; c < kColumns; ++c) sum[i][c] = D::fma(row, D::load(at[c] + p, rest), sum[i][c]);
+      }
+    }
+    for (int i = 0; i < MR; ++i)
+      for (int c = 0; c < columns; ++c) y[i * kVectorBlock + j + c] = D::sum(sum[i][c]);
+  }
+}
+
+bool accepts_rows(const Problem& p) { return p.g.m <= kFewRows && p.g.b_row == 1 && p.g.b_col != 1; }
+
+template <class T> int64_t rows_bytes(const GemmArgs& g) {  // the rows, converted and contiguous
+  if (sizeof(T) == sizeof(Compute<T>) && g.a_col == 1) return 0;
+  return round_up(g.m * g.k * int64_t(sizeof(Compute<T>)), 64);
+}
+
+int64_t rows_scratch(const Problem& p) {
+  return with_floating(p.g.dtype, [&](auto type) -> int64_t { return rows_bytes<typename decltype(type)::type>(p.g); });
+}
+
+void run_rows(const Problem& p, char* scratch) {
+  with_floating(p.g.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    using S = Compute<T>;
+    for (int64_t index = 0; index < p.g.batch; ++index) {
+      const Matrix<T> g = matrix<T>(p, index);
+      const S* rows = reinterpret_cast<const S*>(scratch);
+      int64_t x_row = g.k;
+      if (rows_bytes<T>(p.g)) {
+        for (int64_t i = 0; i < g.m; ++i) contiguous<T>(g.k, g.a + i * g.a_row, g.a_col, reinterpret_cast<S*>(scratch) + i * g.k);
+      } else if constexpr (sizeof(T) == sizeof(S)) {
+        rows = g.a;
+        x_row = g.a_row;
+      }
+      auto columns = [&](int64_t begin, int64_t end, int) {
+        const Flush flush;
+        for (int64_t j = begin * kVectorBlock; j < end * kVectorBlock && j < g.n; j += kVectorBlock) {
+          const int n = g.n - j < kVectorBlock ? int(g.n - j) : int(kVectorBlock);
+          for (int64_t i = 0; i < g.m; i += kRowsAtOnce) {
+            alignas(64) S y[kRowsAtOnce * kVectorBlock + Simd<S>::width];
+            const int here = g.m - i < kRowsAtOnce ? int(g.m - i) : kRowsAtOnce;
+            const S* const x = rows + i * x_row;
+            const T* const b = g.b + j * g.b_col;
+            switch (here) {
+              case 1: dot_rows<T, 1>(g.k, n, x, x_row, b, g.b_col, y); break;
+              case 2: dot_rows<T, 2>(g.k, n, x, x_row, b, g.b_col, y); break;
+              case 3: dot_rows<T, 3>(g.k, n, x, x_row, b, g.b_col, y); break;
+              default: dot_rows<T, 4>(g.k, n, x, x_row, b, g.b_col, y); break;
+            }
+            merge<T>(y, kVectorBlock, here, n, g.c + i * g.c_row + j * g.c_col, g.c_row, g.c_col, nullptr, 0, 1, i, j, g.e, {true, true});
+          }
+        }
+      };
+      for_tasks((g.n + kVectorBlock - 1) / kVectorBlock, kVectorBlock * g.k * g.m / 8, true, columns);
+    }
+  });
+}
+
 // ---- blocked: five loops. Columns in blocks of nc, depth in blocks of kDepth: the panel of b is packed once and shared;
 // then a grid of (row block, column group) tasks, each packing its row block of a beside the core that uses it.
 struct Blocks {
@@ -600,6 +685,7 @@ constexpr Implementation kImplementations[] = {
     {"deep", accepts_deep, deep_scratch, run_deep},
     {"vector", accepts_vector, vector_scratch, run_vector},
     {"small", accepts_small, small_scratch, run_small},
+    {"rows", accepts_rows, rows_scratch, run_rows},
     {"blocked", accepts_all, blocked_scratch, run_blocked},
 };
 
