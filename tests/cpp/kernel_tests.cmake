@@ -1,9 +1,14 @@
-# GEMM, convolution and pooling of each instruction set over the bare entries, one program each; AMX's GEMM on emulated tiles.
+# GEMM, convolution, pooling, and the accuracy of functions and reductions of each instruction set over the
+# bare entries, one program each; AMX's GEMM on emulated tiles.
 add_library(kernel_test_base OBJECT ${csrc}/kernels/cpu/caches.cpp parallel_standin.cpp)
 target_link_libraries(kernel_test_base PRIVATE core_test_options)
 
+set(kernel_rooms gemm conv pool walk copy convert elementwise unary unary_backward reduce)
+list(TRANSFORM kernel_rooms PREPEND ${csrc}/kernels/cpu/)
+list(TRANSFORM kernel_rooms APPEND .cpp)
+
 function(add_kernel_tests target)
-  add_library(kernel_test_${target} OBJECT ${csrc}/kernels/cpu/gemm.cpp ${csrc}/kernels/cpu/conv.cpp ${csrc}/kernels/cpu/pool.cpp)
+  add_library(kernel_test_${target} OBJECT ${kernel_rooms})
   target_link_libraries(kernel_test_${target} PRIVATE core_test_options)
   target_compile_definitions(kernel_test_${target} PRIVATE TESSEL_TARGET=${target})
   target_compile_options(kernel_test_${target} PRIVATE -O3 -fno-math-errno -fno-trapping-math -fno-exceptions -Wno-uninitialized -Wno-maybe-uninitialized ${ARGN})
@@ -13,6 +18,10 @@ function(add_kernel_tests target)
     target_link_libraries(${room}_test_${target} PRIVATE core_test_options kernel_test_${target} kernel_test_base Threads::Threads)
     add_test(NAME ${room}_test_${target} COMMAND ${room}_test_${target})
   endforeach()
+  add_executable(kernel_accuracy_${target} kernel_accuracy.cpp)
+  target_compile_definitions(kernel_accuracy_${target} PRIVATE TESSEL_TARGET=${target})
+  target_link_libraries(kernel_accuracy_${target} PRIVATE core_test_options kernel_test_${target} kernel_test_base Threads::Threads)
+  add_test(NAME kernel_accuracy_${target} COMMAND kernel_accuracy_${target})
 endfunction()
 
 add_kernel_tests(scalar)

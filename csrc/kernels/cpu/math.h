@@ -21,18 +21,12 @@ template <class V, class... C> inline V polynomial(V x, double c, C... rest) { r
 template <class T> constexpr double kLn2High = same<T, float> ? 0x1.63p-1 : 0x1.62e42fee00000p-1;
 template <class T> constexpr double kLn2Low = same<T, float> ? -2.12194440054690583e-4 : 1.90821492927058770002e-10;
 
-// x = n ln 2 + r with |r| <= ln 2 / 2, and e^r - 1.
-template <class T> inline Vec<T> exp_parts(Vec<T> x, Vec<T>& n) {
-  using V = Vec<T>;
-  n = rint(x * V(1.44269504088896340736));
-  V r = fma(n, V(-kLn2High<T>), x);
-  V low = n * V(-kLn2Low<T>), p;
-  r = r + low;
-  if constexpr (same<T, float>) p = polynomial(r, 0.5, 0.16666539, 0.041666612, 0.008367101, 0.0013917522);
-  else p = polynomial(r, 0.5, 0.16666666666666685, 0.041666666666572955, 0.0083333333333145, 0.0013888888932614579,
-                      0.0001984126990327091, 2.480150414637033e-05, 2.7557227711159112e-06, 2.762645127033966e-07,
-                      2.5114557690093218e-08);
-  return fma(r * r, p, r);
+// e^r = 1 + r + r^2 P(r) for |r| <= ln 2 / 2.
+template <class T> inline Vec<T> exp_rest(Vec<T> r) {
+  if constexpr (same<T, float>) return polynomial(r, 0.5, 0.16666539, 0.041666612, 0.008367101, 0.0013917522);
+  else return polynomial(r, 0.5, 0.1666666666666667, 0.041666666666666685, 0.008333333333326084, 0.0013888888888874305,
+                         0.0001984126987500208, 2.4801587347582332e-05, 2.755725516983278e-06, 2.7557252660742615e-07,
+                         2.5105312892958715e-08, 2.0921678122664916e-09);
 }
 
 // Beyond these e^x is 0 or infinite; a NaN passes, as the second operand of both.
@@ -42,22 +36,27 @@ template <class T> inline Vec<T> exp_range(Vec<T> x) {
 }
 
 template <class T> inline Vec<T> exp(Vec<T> x) {
-  Vec<T> n, p = exp_parts(exp_range(x), n);
-  return scale(p + Vec<T>(1), n);
-}
-
-template <class T> inline Vec<T> expm1(Vec<T> x) {
   using V = Vec<T>;
-  V n, p = exp_parts(greatest(V(-40), exp_range(x)), n), half = pow2(n - V(1));  // 2^n alone might be infinite
-  V y = fma(half, p, half - V(0.5));
-  return select(eq(x, V(0)), x, y + y);
+  x = exp_range(x);
+  V n = rint(x * V(1.44269504088896340736));
+  V r = fma(n, V(-kLn2Low<T>), fma(n, V(-kLn2High<T>), x));
+  return scale(fma(r * r, exp_rest(r), r) + V(1), n);
 }
 
 template <class T> inline Vec<T> exp2(Vec<T> x) {
   using V = Vec<T>;
   x = greatest(V(same<T, float> ? -151.0 : -1076.0), least(V(same<T, float> ? 129.0 : 1025.0), x));
-  V n = rint(x), none, p = exp_parts((x - n) * V(0.693147180559945309417), none);
-  return scale(p + V(1), n);
+  V n = rint(x), r = (x - n) * V(0.693147180559945309417);
+  return scale(fma(r * r, exp_rest(r), r) + V(1), n);
+}
+
+// 2^n (e^r - 1) + (2^n - 1), with what the rounding of r lost; in halves, because 2^n alone might be infinite.
+template <class T> inline Vec<T> expm1(Vec<T> x) {
+  using V = Vec<T>;
+  V z = greatest(V(-40), exp_range(x)), n = rint(z * V(1.44269504088896340736));
+  V high = fma(n, V(-kLn2High<T>), z), low = n * V(-kLn2Low<T>), r = high + low, lost = (high - r) + low;
+  V p = r + fma(r * r, exp_rest(r), lost), half = pow2(n - V(1)), y = fma(half, p, half - V(0.5));
+  return select(eq(x, V(0)), x, y + y);
 }
 
 // ---- logarithms
@@ -138,9 +137,13 @@ template <class T> inline Vec<T> log10(Vec<T> x) {
 
 template <class T> inline Vec<T> sigmoid(Vec<T> x) { return Vec<T>(1) / (Vec<T>(1) + exp(-x)); }
 
-template <class T> inline Vec<T> tanh(Vec<T> x) {  // with t = e^(-2|x|) - 1: -t / (t + 2)
-  Vec<T> t = expm1(Vec<T>(-2) * abs(x));
-  return copysign(t / (t + Vec<T>(2)), x);
+// With t = e^(2|x|) - 1: t / (t + 2), and 1 - 2 / (t + 2) where that is the smaller part.
+template <class T> inline Vec<T> tanh(Vec<T> x) {
+  using V = Vec<T>;
+  V size = abs(x), t = expm1(size + size);
+  auto far = gt(size, V(0.55));
+  V part = select(far, V(-2), t) / (t + V(2));
+  return copysign(select(far, V(1) + part, part), x);
 }
 
 // These lose digits in float, and in double only near zero, where two terms of their series serve.
