@@ -16,8 +16,8 @@ namespace scalar { extern const Kernels table; }
 namespace avx2 { extern const Kernels table; }
 namespace avx512 { extern const Kernels table; }
 namespace amx {
-extern const Kernels table;  // avx512's with AMX's entries over it
-bool request_permission();   // asks the operating system for the tiles
+void lay_over(Kernels& table);  // AMX's entries over avx512's table
+bool request_permission();      // asks the operating system for the tiles
 }
 
 namespace {
@@ -45,7 +45,7 @@ Level best_level() {
   bool avx512 = (saved & 0xE6) == 0xE6 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
   if (!avx512) return kAvx2;
-#if defined(TESSEL_HAVE_amx)
+#if defined(TESSEL_HAVE_amx) && defined(TESSEL_HAVE_avx512)
   __cpuid_count(7, 0, a, b, c, d);
   bool tiles = (d >> 24 & 1) && (d >> 22 & 1);  // AMX-TILE, AMX-BF16
   __cpuid_count(7, 1, a, b, c, d);
@@ -71,8 +71,12 @@ const Kernels& choose() {
     Level wanted = parse_level(cap);
     if (wanted < level) level = wanted;
   }
-#if defined(TESSEL_HAVE_amx)
-  if (level == kAmx) return amx::table;
+#if defined(TESSEL_HAVE_amx) && defined(TESSEL_HAVE_avx512)
+  if (level == kAmx) {
+    static Kernels composed = avx512::table;
+    amx::lay_over(composed);
+    return composed;
+  }
 #endif
 #if defined(TESSEL_HAVE_avx512)
   if (level >= kAvx512) return avx512::table;
