@@ -11,10 +11,10 @@ namespace tessel {
 // Bytes and counts since the process began; peaks since the last reset_peak(). Sizes are those of the blocks, at most
 // an eighth larger than what was asked for (or 63 bytes, for blocks below 1 KB).
 struct MemoryStats {
-  int64_t allocated = 0;  // in blocks that are in use
-  int64_t cached = 0;     // in blocks kept for the next caller
-  int64_t reserved = 0;   // both: what was taken from the system
-  int64_t peak_allocated = 0;      // small blocks may hide 64 KB a thread from it
+  int64_t allocated = 0;           // in blocks that are in use
+  int64_t cached = 0;              // in blocks kept for the next caller
+  int64_t reserved = 0;            // both: what was taken from the system
+  int64_t peak_allocated = 0;      // of what threads have reported: each may be 64 KB of small blocks behind
   int64_t peak_reserved = 0;
   int64_t allocations = 0;         // calls of allocate()
   int64_t releases = 0;            // calls of release(): allocations - releases blocks are in use

@@ -98,8 +98,8 @@ void to_system(void* block, size_t bytes) {
   else munmap(block, bytes);
 }
 
-// What this process may hold at most: memory and swap of the machine, or of the container.
-int64_t memory_limit() {
+// Memory and swap of the machine, or of the container.
+int64_t measure_memory() {
 #if defined(__linux__)
   struct sysinfo info;
   if (sysinfo(&info) != 0) return INT64_MAX;
@@ -110,6 +110,14 @@ int64_t memory_limit() {
 #endif
   const int64_t container = cgroup_limits().memory;
   return (container > 0 ? std::min(container, memory) : memory) + swap;
+}
+
+// What this process may hold at most; asked once.
+int64_t memory_limit() {
+  static constinit std::atomic<int64_t> measured{0};
+  int64_t limit = measured.load(std::memory_order_relaxed);
+  if (limit == 0) measured.store(limit = measure_memory(), std::memory_order_relaxed);
+  return limit;
 }
 
 // Under AddressSanitizer a cached block and the unused end of a block in use can't be touched.
@@ -182,18 +190,10 @@ struct Shared {
   size_t shelf_bytes = 0;
   uint64_t shelved = 0;
   MemoryStats stats;  // `cached` is what remains of the others
-
-  const int64_t memory = memory_limit();
-  const size_t shelf_limit = static_cast<size_t>(memory / 2);
-
-  Shared();
 };
 
-// Never destroyed: tensors may die after every destructor of the process has run.
-Shared& shared() {
-  static Shared& made = *new Shared;
-  return made;
-}
+// Made before anything runs and never destroyed: tensors may die after every destructor of the process has run.
+constinit Shared shared;
 
 // In a library loaded at run time the default way to a thread's variable is a function call.
 #if defined(__GLIBC__) && defined(__x86_64__)
@@ -203,88 +203,87 @@ constinit thread_local ThreadCache* this_thread = nullptr;
 constinit thread_local bool thread_ended = false;
 
 // Appends the stacks of a thread to the shared ones, and to `surplus` what is too much. Under both locks.
-void hand_over(Shared& s, ThreadCache& cache, Stack& surplus) {
+void hand_over(ThreadCache& cache, Stack& surplus) {
   for (int c = 0; c < kSmallClasses; ++c) {
     while (Block* block = cache.stacks[c].pop()) {
-      const bool room = s.small_bytes + class_bytes(c) <= kSmallBytes;
-      if (room) s.small_bytes += class_bytes(c);
-      (room ? s.small[c] : surplus).push(block);
+      const bool room = shared.small_bytes + class_bytes(c) <= kSmallBytes;
+      if (room) shared.small_bytes += class_bytes(c);
+      (room ? shared.small[c] : surplus).push(block);
     }
   }
   cache.cached = 0;
 }
 
-void publish(Shared& s, ThreadCache& cache) {
-  s.stats.allocated += std::exchange(cache.allocated, 0);
-  s.stats.allocations += std::exchange(cache.allocations, 0);
-  s.stats.releases += std::exchange(cache.releases, 0);
-  s.stats.peak_allocated = std::max(s.stats.peak_allocated, s.stats.allocated);
+void publish(ThreadCache& cache) {
+  shared.stats.allocated += std::exchange(cache.allocated, 0);
+  shared.stats.allocations += std::exchange(cache.allocations, 0);
+  shared.stats.releases += std::exchange(cache.releases, 0);
+  shared.stats.peak_allocated = std::max(shared.stats.peak_allocated, shared.stats.allocated);
 }
 
-void free_all(Shared& s, Stack blocks) {
+void free_all(Stack blocks) {
   int64_t bytes = 0;
   while (Block* block = blocks.pop()) {
     const size_t size = class_bytes(block->size_class);
     to_system(block, size);
     bytes += static_cast<int64_t>(size);
   }
-  std::lock_guard lock(s.mutex);
-  s.stats.reserved -= bytes;
+  std::lock_guard lock(shared.mutex);
+  shared.stats.reserved -= bytes;
 }
 
 struct ThreadEnd {
   ~ThreadEnd() {
-    Shared& s = shared();
     Stack surplus;
     {
-      std::lock_guard registry(s.registry);
-      std::lock_guard lock(s.mutex);
-      ThreadCache** link = &s.threads;
+      std::lock_guard registry(shared.registry);
+      std::lock_guard lock(shared.mutex);
+      ThreadCache** link = &shared.threads;
       while (*link != this_thread) link = &(*link)->next;
       *link = this_thread->next;
-      publish(s, *this_thread);
-      hand_over(s, *this_thread, surplus);
+      publish(*this_thread);
+      hand_over(*this_thread, surplus);
     }
     delete std::exchange(this_thread, nullptr);
     thread_ended = true;
-    free_all(s, surplus);
+    free_all(surplus);
   }
 };
 
 // Null in a thread that is ending: its blocks go to the shared stacks.
-ThreadCache* thread_cache(Shared& s) {
+ThreadCache* thread_cache() {
   if (this_thread || thread_ended) return this_thread;
   auto* cache = new (std::nothrow) ThreadCache;
   if (!cache) return nullptr;
   static thread_local ThreadEnd end;
   (void)end;
-  std::lock_guard lock(s.registry);
-  cache->next = std::exchange(s.threads, cache);
+  std::lock_guard lock(shared.registry);
+  cache->next = std::exchange(shared.threads, cache);
   return this_thread = cache;
 }
 
 // ---- shelves, under the mutex
 
-void shelve(Shared& s, Block* block) {
-  Shelf& shelf = s.shelves[block->size_class];
-  block->shelved = ++s.shelved;
+void shelve(Block* block) {
+  Shelf& shelf = shared.shelves[block->size_class];
+  block->shelved = ++shared.shelved;
   block->previous = nullptr;
   block->next = shelf.newest;
   (shelf.newest ? shelf.newest->previous : shelf.oldest) = block;
   shelf.newest = block;
-  s.shelf_bytes += class_bytes(block->size_class);
+  shared.shelf_bytes += class_bytes(block->size_class);
 }
 
-void unshelve(Shared& s, Block* block) {
-  Shelf& shelf = s.shelves[block->size_class];
+void unshelve(Block* block) {
+  Shelf& shelf = shared.shelves[block->size_class];
   (block->previous ? block->previous->next : shelf.newest) = block->next;
   (block->next ? block->next->previous : shelf.oldest) = block->previous;
-  s.shelf_bytes -= class_bytes(block->size_class);
+  shared.shelf_bytes -= class_bytes(block->size_class);
 }
 
-Block* oldest_block(const Shared& s) {
+Block* oldest_block() {
   Block* oldest = nullptr;
-  for (const Shelf& shelf : s.shelves) {
+  for (const Shelf& shelf : shared.shelves) {
     if (shelf.oldest && (!oldest || shelf.oldest->shelved < oldest->shelved)) oldest = shelf.oldest;
   }
   return oldest;
@@ -293,109 +292,107 @@ Block* oldest_block(const Shared& s) {
 // ---- the allocator
 
 void empty_cache() {
-  Shared& s = shared();
   Stack blocks;
   {
-    std::lock_guard registry(s.registry);
-    for (ThreadCache* cache = s.threads; cache; cache = cache->next) {
+    std::lock_guard registry(shared.registry);
+    for (ThreadCache* cache = shared.threads; cache; cache = cache->next) {
       std::lock_guard thread(cache->mutex);
-      std::lock_guard lock(s.mutex);
-      hand_over(s, *cache, blocks);
+      std::lock_guard lock(shared.mutex);
+      hand_over(*cache, blocks);
     }
-    std::lock_guard lock(s.mutex);
-    for (Stack& stack : s.small) {
+    std::lock_guard lock(shared.mutex);
+    for (Stack& stack : shared.small) {
       while (Block* block = stack.pop()) blocks.push(block);
     }
-    s.small_bytes = 0;
-    while (Block* block = s.shelf_bytes > 0 ? oldest_block(s) : nullptr) {
-      unshelve(s, block);
+    shared.small_bytes = 0;
+    while (Block* block = shared.shelf_bytes > 0 ? oldest_block() : nullptr) {
+      unshelve(block);
       blocks.push(block);
     }
   }
-  free_all(s, blocks);
+  free_all(blocks);
 #if defined(__GLIBC__)
   malloc_trim(0);
 #endif
 }
 
 // Null when the system has no more. Counts the bytes first, so that the limit holds for all threads together.
-Block* new_block(Shared& s, size_t bytes) {
+Block* new_block(size_t bytes) {
+  const int64_t limit = memory_limit();
   {
-    std::lock_guard lock(s.mutex);
-    if (s.stats.reserved + static_cast<int64_t>(bytes) > s.memory) return nullptr;
-    s.stats.reserved += static_cast<int64_t>(bytes);
+    std::lock_guard lock(shared.mutex);
+    if (shared.stats.reserved + static_cast<int64_t>(bytes) > limit) return nullptr;
+    shared.stats.reserved += static_cast<int64_t>(bytes);
   }
   void* block = from_system(bytes);
-  std::lock_guard lock(s.mutex);
+  std::lock_guard lock(shared.mutex);
   if (block) {
-    ++s.stats.system_allocations;
-    s.stats.peak_reserved = std::max(s.stats.peak_reserved, s.stats.reserved);
+    ++shared.stats.system_allocations;
+    shared.stats.peak_reserved = std::max(shared.stats.peak_reserved, shared.stats.reserved);
   } else {
-    s.stats.reserved -= static_cast<int64_t>(bytes);
+    shared.stats.reserved -= static_cast<int64_t>(bytes);
   }
   return static_cast<Block*>(block);
 }
 
-[[noreturn]] void out_of_memory(Shared& s, size_t bytes) {
+[[noreturn]] void out_of_memory(size_t bytes) {
   const auto gigabytes = [](auto n) { return std::round(static_cast<double>(n) / 1e7) / 100; };
-  std::unique_lock lock(s.mutex);
-  const double in_use = gigabytes(s.stats.reserved), limit = gigabytes(s.memory);
+  std::unique_lock lock(shared.mutex);
+  const double in_use = gigabytes(shared.stats.reserved);
   lock.unlock();
   fail<OutOfMemory>("out of memory: a tensor needs ", bytes, " bytes (", gigabytes(bytes), " GB), and tensors hold ",
-                    in_use, " GB of the ", limit, " GB there are");
+                    in_use, " GB of the ", gigabytes(memory_limit()), " GB there are");
 }
 
-Block* new_block_or_throw(Shared& s, int size_class) {
+Block* new_block_or_throw(int size_class) {
   const size_t bytes = class_bytes(size_class);
-  if (Block* block = new_block(s, bytes)) return block;
+  if (Block* block = new_block(bytes)) return block;
   empty_cache();
-  if (Block* block = new_block(s, bytes)) return block;
-  out_of_memory(s, bytes);
+  if (Block* block = new_block(bytes)) return block;
+  out_of_memory(bytes);
 }
 
-void count_allocation(Shared& s, size_t bytes) {
-  s.stats.allocated += static_cast<int64_t>(bytes);
-  ++s.stats.allocations;
-  s.stats.peak_allocated = std::max(s.stats.peak_allocated, s.stats.allocated);
+void count_allocation(size_t bytes) {
+  shared.stats.allocated += static_cast<int64_t>(bytes);
+  ++shared.stats.allocations;
+  shared.stats.peak_allocated = std::max(shared.stats.peak_allocated, shared.stats.allocated);
 }
 
 [[gnu::noinline]] void* allocate_large(size_t bytes) {
-  Shared& s = shared();
-  if (bytes > kLargest) out_of_memory(s, bytes);
+  if (bytes > kLargest) out_of_memory(bytes);
   const int c = size_class(bytes);
   {
-    std::lock_guard lock(s.mutex);
-    if (Block* block = s.shelves[c].newest) {
-      unshelve(s, block);
-      count_allocation(s, class_bytes(c));
+    std::lock_guard lock(shared.mutex);
+    if (Block* block = shared.shelves[c].newest) {
+      unshelve(block);
+      count_allocation(class_bytes(c));
       return hand_out(block, bytes, c);
     }
   }
-  Block* block = new_block_or_throw(s, c);
-  std::lock_guard lock(s.mutex);
-  count_allocation(s, class_bytes(c));
+  Block* block = new_block_or_throw(c);
+  std::lock_guard lock(shared.mutex);
+  count_allocation(class_bytes(c));
   return hand_out(block, bytes, c);
 }
 
 [[gnu::noinline]] void release_large(void* address, size_t bytes) {
-  Shared& s = shared();
   const int c = size_class(bytes);
-  const size_t size = class_bytes(c);
+  const size_t size = class_bytes(c), limit = static_cast<size_t>(memory_limit() / 2);
   Stack surplus;
   Block* block = take_in(address, c);
   {
-    std::lock_guard lock(s.mutex);
-    s.stats.allocated -= static_cast<int64_t>(size);
-    ++s.stats.releases;
-    if (size > s.shelf_limit) surplus.push(block);
-    else shelve(s, block);
-    while (s.shelf_bytes > s.shelf_limit) {
-      Block* oldest = oldest_block(s);
-      unshelve(s, oldest);
+    std::lock_guard lock(shared.mutex);
+    shared.stats.allocated -= static_cast<int64_t>(size);
+    ++shared.stats.releases;
+    if (size > limit) surplus.push(block);
+    else shelve(block);
+    while (shared.shelf_bytes > limit) {
+      Block* oldest = oldest_block();
+      unshelve(oldest);
       surplus.push(oldest);
     }
   }
-  if (surplus.top) free_all(s, surplus);
+  if (surplus.top) free_all(surplus);
 }
 
 // Under the thread's lock. `sign` is 1 for a block that leaves, -1 for one that comes back.
@@ -403,57 +400,54 @@ void count(ThreadCache& cache, int sign, size_t bytes) {
   cache.allocated += sign * static_cast<int64_t>(bytes);
   ++(sign > 0 ? cache.allocations : cache.releases);
   if (cache.allocated > kUnpublished || cache.allocated < -kUnpublished) [[unlikely]] {
-    Shared& s = shared();
-    std::lock_guard lock(s.mutex);
-    publish(s, cache);
+    std::lock_guard lock(shared.mutex);
+    publish(cache);
   }
 }
 
 // The thread has none of this size: it takes a handful from the shared stack, or one from the system.
 [[gnu::noinline]] void* allocate_small(size_t bytes, int c) {
-  Shared& s = shared();
-  ThreadCache* cache = thread_cache(s);
+  ThreadCache* cache = thread_cache();
   const size_t size = class_bytes(c), wanted = cache ? kRefillBytes : size;
   Stack fetched;
   size_t fetched_bytes = 0;
   {
-    std::lock_guard lock(s.mutex);
-    for (; fetched_bytes < wanted && s.small[c].top; fetched_bytes += size) fetched.push(s.small[c].pop());
-    s.small_bytes -= fetched_bytes;
+    std::lock_guard lock(shared.mutex);
+    for (; fetched_bytes < wanted && shared.small[c].top; fetched_bytes += size) fetched.push(shared.small[c].pop());
+    shared.small_bytes -= fetched_bytes;
   }
-  Block* block = fetched.top ? fetched.pop() : new_block_or_throw(s, c);
+  Block* block = fetched.top ? fetched.pop() : new_block_or_throw(c);
   if (cache) {
     std::lock_guard lock(cache->mutex);
     for (; Block* spare = fetched.pop(); cache->cached += size) cache->stacks[c].push(spare);
     count(*cache, 1, size);
   } else {
-    std::lock_guard lock(s.mutex);
-    count_allocation(s, size);
+    std::lock_guard lock(shared.mutex);
+    count_allocation(size);
   }
   return hand_out(block, bytes, c);
 }
 
 // The thread keeps too much, and hands all of it to the others; or it has just begun, or is ending and keeps nothing.
 [[gnu::noinline]] void release_small(void* address, int c) {
-  Shared& s = shared();
   const size_t size = class_bytes(c);
   Stack surplus;
   Block* block = take_in(address, c);
-  if (ThreadCache* cache = thread_cache(s)) {
+  if (ThreadCache* cache = thread_cache()) {
     std::lock_guard thread(cache->mutex);
     cache->stacks[c].push(block);
     cache->cached += size;
     count(*cache, -1, size);
-    std::lock_guard lock(s.mutex);
-    if (cache->cached > kThreadBytes) hand_over(s, *cache, surplus);
+    std::lock_guard lock(shared.mutex);
+    if (cache->cached > kThreadBytes) hand_over(*cache, surplus);
   } else {
-    std::lock_guard lock(s.mutex);
-    s.stats.allocated -= static_cast<int64_t>(size);
-    ++s.stats.releases;
-    s.small[c].push(block);
-    s.small_bytes += size;
+    std::lock_guard lock(shared.mutex);
+    shared.stats.allocated -= static_cast<int64_t>(size);
+    ++shared.stats.releases;
+    shared.small[c].push(block);
+    shared.small_bytes += size;
   }
-  if (surplus.top) free_all(s, surplus);
+  if (surplus.top) free_all(surplus);
 }
 
 void* allocate(size_t bytes) {
@@ -487,65 +481,66 @@ void release(void* address, size_t bytes) {
 }
 
 MemoryStats memory_stats() {
-  Shared& s = shared();
-  std::lock_guard registry(s.registry);
-  for (ThreadCache* cache = s.threads; cache; cache = cache->next) {
+  std::lock_guard registry(shared.registry);
+  for (ThreadCache* cache = shared.threads; cache; cache = cache->next) {
     std::lock_guard thread(cache->mutex);
-    std::lock_guard lock(s.mutex);
-    publish(s, *cache);
+    std::lock_guard lock(shared.mutex);
+    publish(*cache);
   }
-  std::lock_guard lock(s.mutex);
-  MemoryStats stats = s.stats;
+  std::lock_guard lock(shared.mutex);
+  MemoryStats stats = shared.stats;
   stats.cached = stats.reserved - stats.allocated;
   return stats;
 }
 
 void reset_peak() {
-  Shared& s = shared();
   const MemoryStats now = memory_stats();
-  std::lock_guard lock(s.mutex);
-  s.stats.peak_allocated = now.allocated;
-  s.stats.peak_reserved = s.stats.reserved;
+  std::lock_guard lock(shared.mutex);
+  shared.stats.peak_allocated = now.allocated;
+  shared.stats.peak_reserved = shared.stats.reserved;
 }
 
 // ---- fork: every lock is held while it happens, so that the child finds all of it in order. Only the forking thread
-// exists there; what the others kept is handed over.
+// exists there: what the others kept is handed over, and what they held is lost.
 
 void before_fork() {
-  Shared& s = shared();
-  s.registry.lock();
-  for (ThreadCache* cache = s.threads; cache; cache = cache->next) cache->mutex.lock();
-  s.mutex.lock();
+  shared.registry.lock();
+  for (ThreadCache* cache = shared.threads; cache; cache = cache->next) cache->mutex.lock();
+  shared.mutex.lock();
 }
 
 void after_fork_in_parent() {
-  Shared& s = shared();
-  s.mutex.unlock();
-  for (ThreadCache* cache = s.threads; cache; cache = cache->next) cache->mutex.unlock();
-  s.registry.unlock();
+  shared.mutex.unlock();
+  for (ThreadCache* cache = shared.threads; cache; cache = cache->next) cache->mutex.unlock();
+  shared.registry.unlock();
 }
 
 void after_fork_in_child() {
-  Shared& s = shared();
   Stack surplus;
-  while (ThreadCache* cache = s.threads) {
-    s.threads = cache->next;
+  size_t kept = 0;
+  while (ThreadCache* cache = shared.threads) {
+    shared.threads = cache->next;
+    publish(*cache);
     if (cache == this_thread) continue;
-    publish(s, *cache);
-    hand_over(s, *cache, surplus);
+    hand_over(*cache, surplus);
     delete cache;
   }
   if (this_thread) {
+    kept = this_thread->cached;
     this_thread->next = nullptr;
     this_thread->mutex.unlock();
   }
-  s.threads = this_thread;
-  s.mutex.unlock();
-  s.registry.unlock();
-  free_all(s, surplus);
+  shared.threads = this_thread;
+  shared.mutex.unlock();
+  shared.registry.unlock();
+  free_all(surplus);
+  // The others may have been between the system and the books.
+  kept += shared.small_bytes + shared.shelf_bytes;
+  shared.stats.reserved = shared.stats.allocated + static_cast<int64_t>(kept);
 }
 
-Shared::Shared() { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
+// At load: the first fork may come while another thread is at its first allocation.
+[[maybe_unused]] const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 
 constexpr Allocator kCpuAllocator{allocate, release, empty_cache, memory_stats, reset_peak};
 

@@ -46,9 +46,12 @@ Cpus count_cpus() {
   return {std::max(1, static_cast<int>(std::ceil(quota))), false};
 }
 
-const Cpus& cpus() {
-  static const Cpus counted = count_cpus();
-  return counted;
+// Counted once, without a lock that a forked child could inherit.
+Cpus cpus() {
+  static constinit std::atomic<Cpus> counted{Cpus{0, false}};
+  Cpus known = counted.load(std::memory_order_relaxed);
+  if (known.count == 0) counted.store(known = count_cpus(), std::memory_order_relaxed);
+  return known;
 }
 
 constinit std::atomic<int> process_threads{0};  // 0: not asked yet
@@ -264,10 +267,9 @@ void after_fork_in_child() {
   if (ThreadPool* inherited = pool.exchange(nullptr)) parents_pool = inherited;
   inside = false;
 }
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
 
 ThreadPool& make_pool() {
-  static const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
-  (void)registered;
   auto made = std::make_unique<ThreadPool>();
   ThreadPool* current = nullptr;
   return pool.compare_exchange_strong(current, made.get()) ? *made.release() : *current;

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include <atomic>
+#include <memory>
 #include <mutex>
 #include <random>
 
@@ -11,16 +13,10 @@
 namespace tessel {
 namespace {
 
-// Held while forking, so that a child never inherits a lock whose holder does not exist there. Never destroyed:
-// generators may be used until the very end of the process.
-std::mutex& mutex() {
-  static std::mutex& shared = []() -> std::mutex& {
-    auto* made = new std::mutex;
-    pthread_atfork([] { mutex().lock(); }, [] { mutex().unlock(); }, [] { mutex().unlock(); });
-    return *made;
-  }();
-  return shared;
-}
+// Held while forking, so that a child never inherits a lock whose holder does not exist there.
+constinit std::mutex mutex;
+[[maybe_unused]] const int registered =
+    pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
 
 // 53 bits, so that a double (JSON, JavaScript, Lua) carries the seed unharmed.
 uint64_t seed_from_system() {
@@ -42,13 +38,13 @@ uint64_t load_little_endian(const uint8_t* bytes) {
 }  // namespace
 
 void Generator::manual_seed(uint64_t seed) {
-  std::lock_guard lock(mutex());
+  std::lock_guard lock(mutex);
   seed_ = seed;
   offset_ = 0;
 }
 
 uint64_t Generator::initial_seed() const {
-  std::lock_guard lock(mutex());
+  std::lock_guard lock(mutex);
   return seed_;
 }
 
@@ -59,12 +55,12 @@ uint64_t Generator::seed() {
 }
 
 Draw Generator::draw() {
-  std::lock_guard lock(mutex());
+  std::lock_guard lock(mutex);
   return {seed_, offset_++};
 }
 
 Generator::State Generator::get_state() const {
-  std::lock_guard lock(mutex());
+  std::lock_guard lock(mutex);
   State state;
   store_little_endian(state.data(), seed_);
   store_little_endian(state.data() + 8, offset_);
@@ -74,14 +70,18 @@ Generator::State Generator::get_state() const {
 void Generator::set_state(std::span<const uint8_t> state) {
   check_value(state.size() == kStateBytes, "set_state: a generator's state has ", kStateBytes, " bytes but got ",
               state.size());
-  std::lock_guard lock(mutex());
+  std::lock_guard lock(mutex);
   seed_ = load_little_endian(state.data());
   offset_ = load_little_endian(state.data() + 8);
 }
 
+// Never destroyed: generators may be used until the very end of the process.
 Generator& default_generator() {
-  static Generator& generator = *new Generator(seed_from_system());
-  return generator;
+  static constinit std::atomic<Generator*> shared{nullptr};
+  Generator* found = shared.load(std::memory_order_acquire);
+  if (found) return *found;
+  auto made = std::make_unique<Generator>(seed_from_system());
+  return shared.compare_exchange_strong(found, made.get()) ? *made.release() : *found;
 }
 
 }  // namespace tessel

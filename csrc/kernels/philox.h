@@ -34,10 +34,13 @@ TESSEL_FN float random_sqrt(float a) { return __builtin_sqrtf(a); }
 TESSEL_FN double random_sqrt(double a) { return __builtin_sqrt(a); }
 #endif
 
+// x * scale + shift: how a result is brought to its interval, or to its mean and deviation.
+template <class T> TESSEL_FN T random_scaled(T x, T scale, T shift) { return random_times(x, scale) + shift; }
+
 // c0 + c1 z + c2 z^2 + ...
 template <class T> TESSEL_FN T random_polynomial(T, T c0) { return c0; }
 template <class T, class... More> TESSEL_FN T random_polynomial(T z, T c0, More... more) {
-  return random_times(z, random_polynomial(z, more...)) + c0;
+  return random_scaled(random_polynomial(z, more...), z, c0);
 }
 
 // Exact, by placing the integer in the fraction of 2^52: not every instruction set has this conversion for vectors.

@@ -35,7 +35,6 @@ struct Plan {
 TESSEL_NOINLINE void make_words(const RandomArgs& args, uint64_t first, int blocks, uint32_t* words) {
   const uint64_t seed = args.seed, draw = args.offset, high = first >> 32 << 32;
   const uint32_t low = uint32_t(first);
-  TESSEL_INDEPENDENT
   for (uint32_t i = 0; i < uint32_t(blocks); ++i) {
     const PhiloxBlock block = philox(seed, draw, high | uint32_t(low + i));
     for (int k = 0; k < 4; ++k) words[4 * i + k] = block.word[k];
@@ -65,7 +64,7 @@ template <class T> void uniform(const Plan& plan, const uint32_t* words, T* y) {
   const T low = T(plan.args->a), scale = T(plan.args->b - plan.args->a), top = T(plan.top);
   unit(plan, words, y);
   each(y, [=](int i) {
-    const T v = y[i] * scale + low;
+    const T v = random_scaled(y[i], scale, low);
     return v < top ? v : top;
   });
 }
@@ -80,8 +79,8 @@ template <class T> void normal(const Plan& plan, const uint32_t* words, T* y) {
   TESSEL_INDEPENDENT
   for (int i = 0; i < kChunk / 2; ++i) {
     const RandomPoint<T> p = random_turn(word(words, 2 * i + 1, T()));
-    y[2 * i] = radius[i] * p.cosine * deviation + mean;
-    y[2 * i + 1] = radius[i] * p.sine * deviation + mean;
+    y[2 * i] = random_scaled(radius[i] * p.cosine, deviation, mean);
+    y[2 * i + 1] = random_scaled(radius[i] * p.sine, deviation, mean);
   }
 }
 
@@ -97,7 +96,7 @@ template <class T> void exponential(const Plan& plan, const uint32_t* words, T* 
 
 template <class T> void cauchy(const Plan& plan, const uint32_t* words, T* y) {
   const T median = T(plan.args->a), scale = T(plan.args->b);
-  each(y, [=](int i) { return random_cauchy(word(words, i, T())) * scale + median; });
+  each(y, [=](int i) { return random_scaled(random_cauchy(word(words, i, T())), scale, median); });
 }
 
 void geometric(const Plan& plan, const uint32_t* words, double* y) {
