@@ -4,8 +4,8 @@ import gc
 
 import pytest
 
-from tests import STANDS_IN
 import tessel as torch
+from tests import STANDS_IN
 
 
 @pytest.fixture(autouse=True)

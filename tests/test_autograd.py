@@ -798,7 +798,12 @@ def test_the_message_names_both_ops_and_both_lines():
 
 
 def test_overwriting_through_a_view_or_detach_is_seen():
-    for write in (lambda y: y[:1].zero_(), lambda y: y.detach().zero_(), lambda y: y.view(-1).add_(1), lambda y: y.__setitem__(0, 3.0)):
+    for write in (
+        lambda y: y[:1].zero_(),
+        lambda y: y.detach().zero_(),
+        lambda y: y.view(-1).add_(1),
+        lambda y: y.__setitem__(0, 3.0),
+    ):
         y = leaf(1.0, 2.0) * 2
         z = torch.sin(y)
         with torch.no_grad():

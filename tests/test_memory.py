@@ -164,7 +164,9 @@ def test_odd_sizes_do_not_grow():
 
 
 @linux
-@pytest.mark.parametrize("name", ["numpy", "dlpack", "pickle", "errors", "hooks", "function", "double backward", "indexing"])
+@pytest.mark.parametrize(
+    "name", ["numpy", "dlpack", "pickle", "errors", "hooks", "function", "double backward", "indexing"]
+)
 def test_nothing_leaks(name):
     import pickle
 

@@ -1,6 +1,5 @@
 """Every spec, from every side: values, dtypes, layouts, gradients of both orders, in-place, out=, errors, threads."""
 
-import functools
 import itertools
 import re
 import warnings
@@ -204,7 +203,9 @@ def test_errors(spec):
             spec.function(torch)(*args, **kwargs)
         message = str(raised.value)
         if not STANDS_IN:
-            assert re.match(rf"{re.escape(spec.short)}_?:? ?{wrong.match}", message), f"{spec.name}({wrong.case}): {message}"
+            assert re.match(rf"{re.escape(spec.short)}_?:? ?{wrong.match}", message), (
+                f"{spec.name}({wrong.case}): {message}"
+            )
             assert "\n" not in message.strip(), message
 
 
@@ -253,6 +254,10 @@ class Differentiated:
         return [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found)]
 
 
+def finite(f: Differentiated) -> bool:
+    return all(y.isfinite().all() for y in f.results(f.leaves))
+
+
 def with_gradient(tensors) -> list:
     return [t.detach().requires_grad_() for t in tensors]
 
@@ -268,7 +273,9 @@ def directions(point: list, limit: int) -> list:
     sizes = [p.numel() for p in point]
     if sum(sizes) > limit:
         generator = np.random.default_rng(3)
-        return [[torch.from_numpy(np.asarray(generator.uniform(-1, 1, tuple(p.shape)))) for p in point] for _ in range(8)]
+        return [
+            [torch.from_numpy(np.asarray(generator.uniform(-1, 1, tuple(p.shape)))) for p in point] for _ in range(8)
+        ]
     ways = []
     for i, p in enumerate(point):
         for j in range(sizes[i]):
@@ -296,46 +303,50 @@ differentiable = of_specs(lambda s: s.differentiable and not s.stochastic and li
 @differentiable
 def test_gradient(spec):
     for case in differentiable_cases(spec):
-        f = Differentiated(spec, case)
-        if not all(y.isfinite().all() for y in f.results(f.leaves)):
-            continue
-        leaves = with_gradient(f.leaves)
-        assert f.number(leaves, f.cotangents).requires_grad, f"{spec.name}({case}) has no gradient"
-        gradients = f.gradients(leaves, f.cotangents)
-        for x, g in zip(leaves, gradients):
-            assert g.shape == x.shape and g.dtype == x.dtype
-        ways = directions(f.leaves, 40)
-        with torch.no_grad():
-            numbers = differences(lambda p: float(f.number(p, f.cotangents)), f.leaves, ways)
-        got = [along(gradients, way) for way in ways]
-        np.testing.assert_allclose(got, numbers, rtol=1e-5, atol=1e-6, err_msg=f"{spec.name}({case})")
+        check_gradient(Differentiated(spec, case), f"{spec.name}({case})")
+
+
+def check_gradient(f, where):
+    if not finite(f):
+        return
+    leaves = with_gradient(f.leaves)
+    assert f.number(leaves, f.cotangents).requires_grad, f"{where} has no gradient"
+    gradients = f.gradients(leaves, f.cotangents)
+    for x, g in zip(leaves, gradients):
+        assert g.shape == x.shape and g.dtype == x.dtype
+    ways = directions(f.leaves, 40)
+    with torch.no_grad():
+        numbers = differences(lambda p: float(f.number(p, f.cotangents)), f.leaves, ways)
+    np.testing.assert_allclose([along(gradients, way) for way in ways], numbers, rtol=1e-5, atol=1e-6, err_msg=where)
 
 
 @of_specs(lambda s: s.differentiable and s.twice and not s.stochastic and list(differentiable_cases(s)))
 def test_second_gradient(spec):
     for case in [c for c in differentiable_cases(spec) if all(0 not in i.shape for i in c.inputs)][:4]:
-        f = Differentiated(spec, case)
-        many = len(f.leaves)
-        if not all(y.isfinite().all() for y in f.results(f.leaves)):
-            continue
+        check_second_gradient(Differentiated(spec, case), f"{spec.name}({case})")
 
-        def slope(point, pull):
-            """The first gradient folded with pull: a number that depends on the inputs and on the cotangents."""
-            first = f.gradients(point[:many], point[many:], create_graph=True)
-            return sum((g * v).sum() for g, v in zip(first, pull))
 
-        point = with_gradient(f.leaves + f.cotangents)
-        generator = np.random.default_rng(11)
-        pull = [torch.from_numpy(np.asarray(generator.uniform(-1, 1, tuple(x.shape)))) for x in f.leaves]
-        number = slope(point, pull)
-        second = [None] * len(point)
-        if number.requires_grad:
-            second = torch.autograd.grad(number, point, allow_unused=True)
-        second = [torch.zeros_like(p) if g is None else g for p, g in zip(point, second)]
-        ways = directions(f.leaves + f.cotangents, 12)
-        numbers = differences(lambda p: float(slope(with_gradient(p), pull)), f.leaves + f.cotangents, ways)
-        got = [along(second, way) for way in ways]
-        np.testing.assert_allclose(got, numbers, rtol=1e-5, atol=1e-6, err_msg=f"{spec.name}({case})")
+def check_second_gradient(f, where):
+    if not finite(f):
+        return
+    many = len(f.leaves)
+    generator = np.random.default_rng(11)
+    pull = [torch.from_numpy(np.asarray(generator.uniform(-1, 1, tuple(x.shape)))) for x in f.leaves]
+
+    def slope(point):
+        """The first gradient folded with pull: a number that depends on the inputs and on the cotangents."""
+        first = f.gradients(point[:many], point[many:], create_graph=True)
+        return sum((g * v).sum() for g, v in zip(first, pull))
+
+    point = with_gradient(f.leaves + f.cotangents)
+    number = slope(point)
+    second = [None] * len(point)
+    if number.requires_grad:
+        second = torch.autograd.grad(number, point, allow_unused=True)
+    second = [torch.zeros_like(p) if g is None else g for p, g in zip(point, second)]
+    ways = directions(f.leaves + f.cotangents, 12)
+    numbers = differences(lambda p: float(slope(with_gradient(p))), f.leaves + f.cotangents, ways)
+    np.testing.assert_allclose([along(second, way) for way in ways], numbers, rtol=1e-5, atol=1e-6, err_msg=where)
 
 
 @differentiable
@@ -349,7 +360,9 @@ def test_gradient_of_other_layouts(spec):
         wanted = plain.gradients(with_gradient(plain.leaves), plain.cotangents)
         got = laid.gradients(with_gradient(laid.leaves), laid.cotangents)
         for g, w in zip(got, wanted):
-            np.testing.assert_allclose(array(torch, g), array(torch, w), rtol=1e-9, atol=1e-9, err_msg=f"{spec.name}({case}) {layout}")
+            np.testing.assert_allclose(
+                array(torch, g), array(torch, w), rtol=1e-9, atol=1e-9, err_msg=f"{spec.name}({case}) {layout}"
+            )
 
 
 @differentiable
@@ -363,7 +376,9 @@ def test_gradient_of_other_dtypes(spec):
             continue
         gradients = f.gradients(with_gradient(f.leaves), f.cotangents)
         wide = Differentiated(spec, case)
-        wide.args, wide.kwargs = replaced((f.args, f.kwargs), torch.Tensor, lambda t: t.double() if t.is_floating_point() else t)
+        wide.args, wide.kwargs = replaced(
+            (f.args, f.kwargs), torch.Tensor, lambda t: t.double() if t.is_floating_point() else t
+        )
         every = tensors_in((wide.args, wide.kwargs))
         narrow = tensors_in((f.args, f.kwargs))
         wide.places = [id(w) for w, n in zip(every, narrow) if id(n) in f.places]
@@ -372,7 +387,9 @@ def test_gradient_of_other_dtypes(spec):
         for x, g, w in zip(f.leaves, gradients, wanted):
             assert g.dtype == x.dtype
             scale = max(1.0, float(w.abs().max())) if w.numel() else 1.0
-            np.testing.assert_allclose(array(torch, g), array(torch, w), rtol, atol * scale, err_msg=f"{spec.name}({case}) {dtype}")
+            np.testing.assert_allclose(
+                array(torch, g), array(torch, w), rtol, atol * scale, err_msg=f"{spec.name}({case}) {dtype}"
+            )
 
 
 @pytest.mark.skipif(STANDS_IN, reason="PyTorch does not promise equal bits at every thread count")

@@ -153,7 +153,9 @@ def test_neighbours_are_not_correlated():
 def test_normal_moments_and_tails(dtype):
     x = torch.randn(1_000_000, dtype=getattr(torch, dtype)).double().numpy()
     assert np.isfinite(x).all()
-    assert abs(x.mean()) < 5e-3 and abs(x.var() - 1) < 8e-3 and abs((x**3).mean()) < 0.02 and abs((x**4).mean() - 3) < 0.06
+    assert (
+        abs(x.mean()) < 5e-3 and abs(x.var() - 1) < 8e-3 and abs((x**3).mean()) < 0.02 and abs((x**4).mean() - 3) < 0.06
+    )
     assert abs((np.abs(x) > 3).mean() - 0.0026998) < 3e-4 and np.abs(x).max() > 4
     y = torch.empty(100_000).normal_(5, 0.5)
     assert abs(float(y.mean()) - 5) < 0.01 and abs(float(y.std()) - 0.5) < 0.01
@@ -245,10 +247,15 @@ def test_generators():
     assert torch.equal(first, torch.rand(10, generator=b)) and a.initial_seed() == 5
     torch.manual_seed(9)
     assert torch.equal(torch.rand(10), mine)  # the default generator did not move
-    for draw in (lambda g: torch.randn(10, generator=g), lambda g: torch.randint(0, 9, (10,), generator=g), lambda g: torch.randperm(10, generator=g),
-                 lambda g: torch.empty(10).normal_(generator=g), lambda g: torch.bernoulli(torch.full((50,), 0.5), generator=g),
-                 lambda g: torch.multinomial(torch.ones(20), 5, generator=g)):
-        assert torch.equal(draw(a), draw(b))  # fmt: skip
+    for draw in (
+        lambda g: torch.randn(10, generator=g),
+        lambda g: torch.randint(0, 9, (10,), generator=g),
+        lambda g: torch.randperm(10, generator=g),
+        lambda g: torch.empty(10).normal_(generator=g),
+        lambda g: torch.bernoulli(torch.full((50,), 0.5), generator=g),
+        lambda g: torch.multinomial(torch.ones(20), 5, generator=g),
+    ):
+        assert torch.equal(draw(a), draw(b))
     assert torch.default_generator.initial_seed() == 9 == torch.initial_seed()
 
 

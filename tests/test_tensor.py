@@ -124,7 +124,9 @@ def test_every_float16_survives_a_round_trip():
 
 
 def test_float32_to_float16_rounds_as_numpy():
-    x = np.random.default_rng(0).normal(size=10_000).astype(np.float32) * np.float32(2.0) ** np.arange(-20, 20, 0.004)[:10_000].astype(np.float32)
+    x = np.random.default_rng(0).normal(size=10_000).astype(np.float32) * np.float32(2.0) ** np.arange(-20, 20, 0.004)[
+        :10_000
+    ].astype(np.float32)
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(torch.from_numpy(x).half().numpy(), x.astype(np.float16))
 
@@ -133,7 +135,10 @@ def test_to_returns_itself_when_nothing_changes():
     x = torch.ones(2)
     assert x.to(torch.float32) is x and x.float() is x and x.to("cpu") is x and x.contiguous() is x
     assert x.to(torch.float32, copy=True) is not x
-    assert x.to(torch.ones(1, dtype=torch.int8)).dtype == torch.int8 and x.type_as(torch.ones(1, dtype=torch.int8)).dtype == torch.int8
+    assert (
+        x.to(torch.ones(1, dtype=torch.int8)).dtype == torch.int8
+        and x.type_as(torch.ones(1, dtype=torch.int8)).dtype == torch.int8
+    )
 
 
 # shape, memory and views
@@ -141,7 +146,13 @@ def test_to_returns_itself_when_nothing_changes():
 
 def test_shape_and_strides():
     x = torch.empty(2, 3, 4)
-    assert x.shape == (2, 3, 4) and x.size() == (2, 3, 4) and x.size(-1) == 4 and x.stride() == (12, 4, 1) and x.stride(0) == 12
+    assert (
+        x.shape == (2, 3, 4)
+        and x.size() == (2, 3, 4)
+        and x.size(-1) == 4
+        and x.stride() == (12, 4, 1)
+        and x.stride(0) == 12
+    )
     assert x.dim() == x.ndim == 3 and x.numel() == x.nelement() == 24 and x.nbytes == 96
     assert isinstance(x.shape, torch.Size) and isinstance(x.shape, tuple) and x.shape.numel() == 24
     assert x.is_contiguous() and not x.transpose(0, 1).is_contiguous()
@@ -160,20 +171,53 @@ def test_eight_dimensions():
 
 def test_views_share_memory():
     x = grid(2, 3, 4)
-    for view in (x[0], x[:, 1:], x.view(6, 4), x.reshape(-1), x.t() if x.dim() < 3 else x.transpose(0, 1), x.permute(2, 0, 1),
-                 x.unsqueeze(0), x[:, 1:2].squeeze(1), x.flatten(), x.narrow(2, 1, 2), x.select(0, 1), x.expand(5, 2, 3, 4),
-                 x.diagonal(), x.unfold(2, 2, 1), x.split(1)[1], x.chunk(2)[1], x.unbind()[1], x.as_strided((2,), (5,), 3),
-                 x.swapaxes(0, 1), x.movedim(0, -1), x.detach(), x.data, x.view(torch.int32), x[None], x[..., ::2], x.mT):
+    for view in (
+        x[0],
+        x[:, 1:],
+        x.view(6, 4),
+        x.reshape(-1),
+        x.t() if x.dim() < 3 else x.transpose(0, 1),
+        x.permute(2, 0, 1),
+        x.unsqueeze(0),
+        x[:, 1:2].squeeze(1),
+        x.flatten(),
+        x.narrow(2, 1, 2),
+        x.select(0, 1),
+        x.expand(5, 2, 3, 4),
+        x.diagonal(),
+        x.unfold(2, 2, 1),
+        x.split(1)[1],
+        x.chunk(2)[1],
+        x.unbind()[1],
+        x.as_strided((2,), (5,), 3),
+        x.swapaxes(0, 1),
+        x.movedim(0, -1),
+        x.detach(),
+        x.data,
+        x.view(torch.int32),
+        x[None],
+        x[..., ::2],
+        x.mT,
+    ):
         assert view.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
         before = x.clone()
         view.fill_(-7) if view.dtype == torch.int32 or not view.shape or view.stride(0) else view[0].fill_(-7)
         assert not torch.equal(before.nan_to_num(9.0), x.nan_to_num(9.0))
-        x.copy_(before)  # fmt: skip
+        x.copy_(before)
 
 
 def test_copies_do_not_share():
     x = grid(2, 3)
-    for copied in (x.clone(), x.t().contiguous(), x[[0, 1]], x[x > 2], x.to(torch.float64), torch.tensor(x.numpy()), x.repeat(1, 1), x.t().reshape(-1)):
+    for copied in (
+        x.clone(),
+        x.t().contiguous(),
+        x[[0, 1]],
+        x[x > 2],
+        x.to(torch.float64),
+        torch.tensor(x.numpy()),
+        x.repeat(1, 1),
+        x.t().reshape(-1),
+    ):
         assert copied.data_ptr() != x.data_ptr()
 
 
@@ -325,11 +369,15 @@ def test_buffers():
         torch.frombuffer(bytearray(3), dtype=torch.int16)
 
 
-@pytest.mark.skipif(not hasattr(torch.Tensor, "__buffer__") and torch.__name__ == "torch", reason="PyTorch has no buffer protocol")
+@pytest.mark.skipif(
+    not hasattr(torch.Tensor, "__buffer__") and torch.__name__ == "torch", reason="PyTorch has no buffer protocol"
+)
 def test_the_buffer_protocol():
     x = grid(2, 3)
     m = memoryview(x)
-    assert m.shape == (2, 3) and m.format == "f" and m.strides == (12, 4) and not m.readonly and m.tolist() == x.tolist()
+    assert (
+        m.shape == (2, 3) and m.format == "f" and m.strides == (12, 4) and not m.readonly and m.tolist() == x.tolist()
+    )
     assert bytes(memoryview(x.t().contiguous()))[:4] == b"\0\0\0\0"
     m[1, 2] = 9.0
     assert x[1, 2].item() == 9
@@ -373,8 +421,16 @@ def test_bool():
 def test_numbers():
     x = torch.tensor(2.5)
     assert x.item() == 2.5 and float(x) == 2.5 and int(x) == 2 and f"{x:.2f}" == "2.50"
-    assert torch.tensor([[7]]).item() == 7 and type(torch.tensor(True).item()) is bool and type(torch.tensor(3).item()) is int
-    assert [10, 20, 30][torch.tensor(1)] == 20 and operator.index(torch.tensor(3)) == 3 and list(range(torch.tensor(2))) == [0, 1]
+    assert (
+        torch.tensor([[7]]).item() == 7
+        and type(torch.tensor(True).item()) is bool
+        and type(torch.tensor(3).item()) is int
+    )
+    assert (
+        [10, 20, 30][torch.tensor(1)] == 20
+        and operator.index(torch.tensor(3)) == 3
+        and list(range(torch.tensor(2))) == [0, 1]
+    )
     assert complex(torch.tensor(2.0)) == 2
     with pytest.raises(RuntimeError, match="(?i)scalar|2 elements"):
         torch.ones(2).item()
@@ -394,14 +450,31 @@ def test_tolist():
 
 def test_operators():
     x, y = torch.tensor([7.0, -7.0]), torch.tensor([2.0, 2.0])
-    assert (x + y).tolist() == [9, -5] and (1 + x).tolist() == [8, -6] and (x - 1).tolist() == [6, -8] and (1 - x).tolist() == [-6, 8]
+    assert (
+        (x + y).tolist() == [9, -5]
+        and (1 + x).tolist() == [8, -6]
+        and (x - 1).tolist() == [6, -8]
+        and (1 - x).tolist() == [-6, 8]
+    )
     assert (2 * x).tolist() == [14, -14] and (x / 2).tolist() == [3.5, -3.5] and (7 / x).tolist() == [1, -1]
-    assert (x // 2).tolist() == [3, -4] and (x % 4).tolist() == [3, 1] and (x**2).tolist() == [49, 49] and (2**y).tolist() == [4, 4]
+    assert (
+        (x // 2).tolist() == [3, -4]
+        and (x % 4).tolist() == [3, 1]
+        and (x**2).tolist() == [49, 49]
+        and (2**y).tolist() == [4, 4]
+    )
     assert (-x).tolist() == [-7, 7] and abs(x).tolist() == [7, 7] and (+x).tolist() == x.tolist()
-    assert (x < y).tolist() == [False, True] and (x >= 7).tolist() == [True, False] and (x == 7).tolist() == [True, False]
+    assert (
+        (x < y).tolist() == [False, True] and (x >= 7).tolist() == [True, False] and (x == 7).tolist() == [True, False]
+    )
     assert (x != x).tolist() == [False, False]
     i = torch.tensor([6, 5])
-    assert (i & 3).tolist() == [2, 1] and (i | 1).tolist() == [7, 5] and (i ^ 1).tolist() == [7, 4] and (~i).tolist() == [-7, -6]
+    assert (
+        (i & 3).tolist() == [2, 1]
+        and (i | 1).tolist() == [7, 5]
+        and (i ^ 1).tolist() == [7, 4]
+        and (~i).tolist() == [-7, -6]
+    )
     assert (i << 1).tolist() == [12, 10] and (i >> 1).tolist() == [3, 2] and (1 << i).tolist() == [64, 32]
     assert (grid(2, 3) @ torch.ones(3)).tolist() == [3, 12]
     m = torch.tensor([True, False])
@@ -465,7 +538,14 @@ def test_copies():
     p.grad = torch.full((2,), 5.0)
     p.note = ["kept"]
     q = copy.deepcopy(p)
-    assert q.requires_grad and q.is_leaf and q.grad.tolist() == [5, 5] and q.grad is not p.grad and q.note == ["kept"] and q.note is not p.note
+    assert (
+        q.requires_grad
+        and q.is_leaf
+        and q.grad.tolist() == [5, 5]
+        and q.grad is not p.grad
+        and q.note == ["kept"]
+        and q.note is not p.note
+    )
     pair = copy.deepcopy([x, x, x[0]])
     assert pair[0] is pair[1] and pair[2].untyped_storage().data_ptr() == pair[0].untyped_storage().data_ptr()
     with pytest.raises(RuntimeError, match="(?i)leaf|leaves|graph"):

@@ -74,7 +74,9 @@ def lenet():
 def transformer():
     batch, length, width, heads = 9, 33, 32, 4
     tokens = torch.randint(0, 50, (batch, length + 1))
-    p = weights((50, width), (length, width), (3 * width, width), (width, width), (4 * width, width), (width, 4 * width))
+    p = weights(
+        (50, width), (length, width), (3 * width, width), (width, width), (4 * width, width), (width, 4 * width)
+    )
     norms = [torch.ones(width, requires_grad=True), torch.zeros(width, requires_grad=True)]
     hidden = torch.ones(length, length, dtype=torch.bool).triu(1)
 
@@ -248,4 +250,7 @@ try:
 except KeyboardInterrupt:
     print(bool((x @ x).isfinite().all()))
 """
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60).stdout.strip() == "True"
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60).stdout.strip()
+        == "True"
+    )

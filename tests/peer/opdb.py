@@ -108,10 +108,10 @@ class Run:
         self.op, self.score = op, score
         self.label = op.name + (f"[{op.variant_test_name}]" if op.variant_test_name else "")
 
-    def attempt(self, what: str, sample: str, compare):
-        """Runs compare and writes down what became of it."""
+    def attempt(self, what: str, sample: str, compare, *args):
+        """Calls compare and writes down what became of it."""
         try:
-            compare()
+            compare(*args)
         except Untranslatable as e:
             self.score.skipped[f"{e} is not there yet"] += 1
         except BaseException as e:
@@ -134,23 +134,20 @@ class Run:
                 continue
             fixed = fixed and self.op.name not in UNDEFINED
             self.score.stochastic += not fixed
-            check = self.checker(sample, wanted, fixed)
-            self.attempt("values", told, lambda: check(self.call(self.op.op, sample)))
+            self.attempt("values", told, self.value, self.op.op, sample, wanted, fixed)
             if self.op.method_variant is not None:
-                self.attempt("method", told, lambda: check(self.call(self.op.method_variant, sample, method=True)))
+                self.attempt("method", told, self.value, self.op.method_variant, sample, wanted, fixed)
             if self.op.inplace_variant is not None and not sample.broadcasts_input and fixed:
-                self.attempt("inplace", told, lambda: self.inplace(sample))
+                self.attempt("inplace", told, self.inplace, sample)
             if self.op.supports_out and fixed and dtype is torch.float32 and takes_out(self.op.op, sample, wanted):
-                self.attempt("out", told, lambda: check(self.out(sample, wanted)))
+                self.attempt("out", told, self.out, sample, wanted)
 
-    def checker(self, sample, wanted, fixed):
-        def check(got):
-            if fixed:
-                compared(to_torch(got), wanted, lambda: wider(self.op.op, sample))
-            else:
-                same_form(to_torch(got), wanted)
-
-        return check
+    def value(self, function, sample, wanted, fixed):
+        got = to_torch(self.call(function, sample, method=function is not self.op.op))
+        if fixed:
+            compared(got, wanted, lambda: wider(self.op.op, sample))
+        else:
+            same_form(got, wanted)
 
     def call(self, function, sample, method=False, **more):
         x, args, kwargs = to_tessel((sample.input, tuple(sample.args), sample.kwargs))
@@ -177,7 +174,7 @@ class Run:
         room = lambda t: tessel.empty(tuple(t.shape), dtype=to_tessel(t.dtype))
         out = tuple(map(room, wanted)) if isinstance(wanted, tuple) else room(wanted)
         got = self.call(self.op.op, sample, out=out)
-        return out if got is None else got
+        compared(to_torch(out if got is None else got), wanted, lambda: wider(self.op.op, sample))
 
     def gradients(self):
         for i, sample in enumerate(self.op.sample_inputs("cpu", torch.float32, requires_grad=True)):
@@ -190,19 +187,23 @@ class Run:
                 self.score.skipped["PyTorch raises"] += 1
                 continue
             if wanted is not None:
-                self.attempt("gradients", told, lambda: self.gradient(sample, *wanted))
+                self.attempt("gradients", told, self.gradient, sample, *wanted)
 
     def gradient(self, sample, wanted, cotangents):
         arguments = to_tessel((sample.input, tuple(sample.args), sample.kwargs))
         x, args, kwargs = arguments
         result = counterpart(self.op.op, self.op.name)(x, *args, **kwargs)
         results = floating(transplanted(sample.output_process_fn_grad)(result), tessel)
-        assert len(results) == len(cotangents), f"{len(results)} outputs carry a gradient, PyTorch has {len(cotangents)}"
+        assert len(results) == len(cotangents), (
+            f"{len(results)} outputs carry a gradient, PyTorch has {len(cotangents)}"
+        )
         leaves = [t for t in found(arguments, tessel.Tensor) if t.requires_grad]
         got = tessel.autograd.grad(results, leaves, to_tessel(cotangents), allow_unused=True)
         for one, other in zip(got, wanted):
             if one is None or other is None:
-                assert not (one is not None and to_torch(one).any()) and not (other is not None and other.any()), "a gradient is missing"
+                assert not (one is not None and to_torch(one).any()) and not (other is not None and other.any()), (
+                    "a gradient is missing"
+                )
             else:
                 compared(to_torch(one), other, lambda: None, loosely=True)
 
@@ -221,8 +222,7 @@ class Run:
                 self.op.op(*copied((sample.input, *sample.args)), **copied(sample.kwargs))
                 self.score.skipped["PyTorch does not raise"] += 1
             except Exception as e:
-                refusal = e
-                self.attempt("errors", told, lambda: raises(type(refusal), lambda: self.call(self.op.op, sample), str(refusal)))
+                self.attempt("errors", told, raises, type(e), functools.partial(self.call, self.op.op, sample), str(e))
 
 
 def theirs(function, sample):
@@ -270,7 +270,7 @@ def compared(got, wanted, judge, loosely=False):
     if isinstance(wanted, tuple):
         judged = judge()
         for i, (one, other) in enumerate(zip(got, wanted)):
-            compared(one, other, lambda: judged[i] if judged is not None else None, loosely)
+            compared(one, other, functools.partial(lambda i: judged and judged[i], i), loosely)
     elif isinstance(wanted, torch.Tensor):
         close = {"rtol": 1e-4, "atol": 1e-4} if loosely and wanted.dtype is torch.float32 else {}
         try:
@@ -315,8 +315,12 @@ def raises(kind, call, message):
     except Untranslatable:
         raise
     except Exception as e:
-        raise AssertionError(f"raised {type(e).__name__}: {e}; PyTorch raises {builtin.__name__}: {message[:200]}") from None
-    raise AssertionError(f"raised nothing and gave {str(result)[:100]}; PyTorch raises {builtin.__name__}: {message[:200]}")
+        raise AssertionError(
+            f"raised {type(e).__name__}: {e}; PyTorch raises {builtin.__name__}: {message[:200]}"
+        ) from None
+    raise AssertionError(
+        f"raised nothing and gave {str(result)[:100]}; PyTorch raises {builtin.__name__}: {message[:200]}"
+    )
 
 
 def mapped(value, kind, function):
@@ -360,5 +364,3 @@ class Shape:
 
     def __repr__(self):
         return self.text
-
-

@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 

@@ -4,7 +4,14 @@ import numpy as np
 
 from . import ALL, FLOATS, NUMBERS, Dtype, Spec, case, error, rand
 
-NUMPY = {"float32": np.float32, "float64": np.float64, "int64": np.int64, "int32": np.int32, "bool": np.bool_, "uint8": np.uint8}
+NUMPY = {
+    "float32": np.float32,
+    "float64": np.float64,
+    "int64": np.int64,
+    "int32": np.int32,
+    "bool": np.bool_,
+    "uint8": np.uint8,
+}
 
 
 def made(name, reference, cases, **more):
@@ -32,7 +39,9 @@ def full(shape, value, dtype=None):
 
 def arange(*bounds, dtype=None):
     start, end, step = {1: (0, *bounds, 1), 2: (*bounds, 1), 3: bounds}[len(bounds)]
-    return np.arange(start, end, step).astype(dtype and NUMPY[dtype] or (np.int64 if all(isinstance(b, int) for b in bounds) else np.float64))
+    return np.arange(start, end, step).astype(
+        dtype and NUMPY[dtype] or (np.int64 if all(isinstance(b, int) for b in bounds) else np.float64)
+    )
 
 
 def full_like(x, value, dtype=None):
@@ -47,7 +56,14 @@ def tensor(data, dtype=None):
     return np.array(data)
 
 
-SHAPES = [case(2, 3), case((2, 3)), case(0, 3), case(()), case(2, 3, dtype=Dtype("int64")), case(4, dtype=Dtype("bool"))]
+SHAPES = [
+    case(2, 3),
+    case((2, 3)),
+    case(0, 3),
+    case(()),
+    case(2, 3, dtype=Dtype("int64")),
+    case(4, dtype=Dtype("bool")),
+]
 NEGATIVE = [error(RuntimeError, "(?i).*-2|.*negative", -2, 3), error(TypeError, ".*", "a")]
 
 FROM_NOTHING = [
@@ -55,21 +71,93 @@ FROM_NOTHING = [
     made("ones", filled(1), SHAPES, errors=NEGATIVE),
     made("empty", None, SHAPES, errors=NEGATIVE),
     made("empty_strided", None, [case((2, 3), (1, 2)), case((0,), (1,))]),
-    made("full", full, [case((2, 3), 2.5), case((2,), 7), case((), True), case((2, 2), 3, dtype=Dtype("float64"))], errors=[error(RuntimeError, ".*", (-2,), 1.0)]),
+    made(
+        "full",
+        full,
+        [case((2, 3), 2.5), case((2,), 7), case((), True), case((2, 2), 3, dtype=Dtype("float64"))],
+        errors=[error(RuntimeError, ".*", (-2,), 1.0)],
+    ),
     made("scalar_tensor", lambda v, dtype=None: np.array(v), [case(2.5), case(3, dtype=Dtype("int32"))]),
-    made("arange", arange, [case(5), case(2, 7), case(2, 7, 2), case(7, 2, -2), case(0), case(0.5, 3.0), case(0.0, 1.0, 0.1), case(5, dtype=Dtype("float64")), case(3, 3)],
-         errors=[error(RuntimeError, ".*", 1, 5, 0), error(RuntimeError, ".*", 5, 1), error(RuntimeError, ".*", 1, 5, -1)], bench=[case(1 << 20)]),
-    made("linspace", lambda a, b, steps, dtype=None: np.linspace(a, b, steps), [case(0, 1, 5), case(-3, 10, 7), case(2, 2, 3), case(0, 1, 1), case(0, 1, 0), case(5, -5, 11, dtype=Dtype("float64"))],
-         errors=[error(RuntimeError, ".*", 0, 1, -1)]),
-    made("logspace", lambda a, b, steps, base=10.0: np.logspace(a, b, steps, base=base), [case(0, 1, 5), case(-1, 1, 3, base=2.0), case(0, 1, 0)], tolerance={"float32": (1e-5, 1e-5)}),
-    made("eye", eye, [case(3), case(2, 4), case(4, 2), case(0), case(3, dtype=Dtype("int64"))], errors=[error(RuntimeError, ".*", -1)]),
-    made("tril_indices", lambda r, c, offset=0: np.stack(np.tril_indices(r, offset, c)), [case(3, 3), case(3, 4, 1), case(4, 2, -1), case(0, 3)]),
-    made("triu_indices", lambda r, c, offset=0: np.stack(np.triu_indices(r, offset, c)), [case(3, 3), case(3, 4, 1), case(4, 2, -1)]),
-    made("tensor", tensor, [case([1, 2, 3]), case([[1.5, 2.0], [3.0, 4.0]]), case(7), case([True, False]), case([]), case([[], []]), case([1, 2], dtype=Dtype("float64"))]),
+    made(
+        "arange",
+        arange,
+        [
+            case(5),
+            case(2, 7),
+            case(2, 7, 2),
+            case(7, 2, -2),
+            case(0),
+            case(0.5, 3.0),
+            case(0.0, 1.0, 0.1),
+            case(5, dtype=Dtype("float64")),
+            case(3, 3),
+        ],
+        errors=[
+            error(RuntimeError, ".*", 1, 5, 0),
+            error(RuntimeError, ".*", 5, 1),
+            error(RuntimeError, ".*", 1, 5, -1),
+        ],
+        bench=[case(1 << 20)],
+    ),
+    made(
+        "linspace",
+        lambda a, b, steps, dtype=None: np.linspace(a, b, steps),
+        [
+            case(0, 1, 5),
+            case(-3, 10, 7),
+            case(2, 2, 3),
+            case(0, 1, 1),
+            case(0, 1, 0),
+            case(5, -5, 11, dtype=Dtype("float64")),
+        ],
+        errors=[error(RuntimeError, ".*", 0, 1, -1)],
+    ),
+    made(
+        "logspace",
+        lambda a, b, steps, base=10.0: np.logspace(a, b, steps, base=base),
+        [case(0, 1, 5), case(-1, 1, 3, base=2.0), case(0, 1, 0)],
+        tolerance={"float32": (1e-5, 1e-5)},
+    ),
+    made(
+        "eye",
+        eye,
+        [case(3), case(2, 4), case(4, 2), case(0), case(3, dtype=Dtype("int64"))],
+        errors=[error(RuntimeError, ".*", -1)],
+    ),
+    made(
+        "tril_indices",
+        lambda r, c, offset=0: np.stack(np.tril_indices(r, offset, c)),
+        [case(3, 3), case(3, 4, 1), case(4, 2, -1), case(0, 3)],
+    ),
+    made(
+        "triu_indices",
+        lambda r, c, offset=0: np.stack(np.triu_indices(r, offset, c)),
+        [case(3, 3), case(3, 4, 1), case(4, 2, -1)],
+    ),
+    made(
+        "tensor",
+        tensor,
+        [
+            case([1, 2, 3]),
+            case([[1.5, 2.0], [3.0, 4.0]]),
+            case(7),
+            case([True, False]),
+            case([]),
+            case([[], []]),
+            case([1, 2], dtype=Dtype("float64")),
+        ],
+    ),
     made("as_tensor", tensor, [case([1, 2, 3]), case(2.5)]),
     made("asarray", tensor, [case([1, 2, 3])]),
-    made("vander", lambda x, N=None, increasing=False: np.vander(x, N, increasing), [case(rand(4)), case(rand(4), 3), case(rand(4), 3, True)], dtypes=NUMBERS, layouts=("stepped",), tolerance={"bfloat16": (5e-2, 5e-2), "float16": (1e-2, 1e-2)}),
-]  # fmt: skip
+    made(
+        "vander",
+        lambda x, N=None, increasing=False: np.vander(x, N, increasing),
+        [case(rand(4)), case(rand(4), 3), case(rand(4), 3, True)],
+        dtypes=NUMBERS,
+        layouts=("stepped",),
+        tolerance={"bfloat16": (5e-2, 5e-2), "float16": (1e-2, 1e-2)},
+    ),
+]
 
 AFTER_ANOTHER = [
     like("zeros_like", np.zeros_like, [case(rand(2, 3)), case(rand()), case(rand(0, 3))], method=False),
@@ -81,18 +169,46 @@ AFTER_ANOTHER = [
     like("new_full", lambda x, s, v: np.full(s, v, x.dtype), [case(rand(1), (2, 3), 1)]),
     like("new_empty", None, [case(rand(1), 2, 3)]),
     like("new_tensor", lambda x, v: np.array(v).astype(x.dtype), [case(rand(1), [1, 0, 1])]),
-]  # fmt: skip
+]
 
 FILLED = [
-    Spec("fill_", lambda x, v: np.full_like(x, v), [case(rand(2, 3), 1), case(rand(), 0)], call=lambda torch, x, v: x.clone().fill_(v), dtypes=ALL, method=False),
-    Spec("zero_", np.zeros_like, [case(rand(2, 3)), case(rand(0))], call=lambda torch, x: x.clone().zero_(), dtypes=ALL, method=False, differentiable=False),
-    Spec("copy_", lambda x, y: np.broadcast_to(y, x.shape), [case(rand(2, 3), rand(2, 3)), case(rand(2, 3), rand(3)), case(rand(2, 3), rand())],
-         call=lambda torch, x, y: x.clone().copy_(y), dtypes=ALL, method=False, errors=[error(RuntimeError, ".*", rand(3), rand(2, 3))]),
-]  # fmt: skip
+    Spec(
+        "fill_",
+        lambda x, v: np.full_like(x, v),
+        [case(rand(2, 3), 1), case(rand(), 0)],
+        call=lambda torch, x, v: x.clone().fill_(v),
+        dtypes=ALL,
+        method=False,
+    ),
+    Spec(
+        "zero_",
+        np.zeros_like,
+        [case(rand(2, 3)), case(rand(0))],
+        call=lambda torch, x: x.clone().zero_(),
+        dtypes=ALL,
+        method=False,
+        differentiable=False,
+    ),
+    Spec(
+        "copy_",
+        lambda x, y: np.broadcast_to(y, x.shape),
+        [case(rand(2, 3), rand(2, 3)), case(rand(2, 3), rand(3)), case(rand(2, 3), rand())],
+        call=lambda torch, x, y: x.clone().copy_(y),
+        dtypes=ALL,
+        method=False,
+        errors=[error(RuntimeError, ".*", rand(3), rand(2, 3))],
+    ),
+]
 
 
 def converted(name, reference, dtype, **more):
-    return Spec(name, reference, [case(rand(2, 3)), case(rand())], call=lambda torch, x: getattr(x, name)(), **{"dtypes": FLOATS, "result": dtype, **more})
+    return Spec(
+        name,
+        reference,
+        [case(rand(2, 3)), case(rand())],
+        call=lambda torch, x: getattr(x, name)(),
+        **{"dtypes": FLOATS, "result": dtype, **more},
+    )
 
 
 CONVERTED = [
@@ -100,9 +216,15 @@ CONVERTED = [
     Spec("type_as", lambda x, y: x, [case(rand(2, 3), rand(1).const)]),
     converted("double", lambda x: x, "float64"),
     # a difference of rounded values is no derivative: the gradients of these stand in test_autograd.py
-    *(converted(name, lambda x: x, dtype, differentiable=False) for name, dtype in (("float", "float32"), ("half", "float16"), ("bfloat16", "bfloat16"))),
-    *(converted(name, np.trunc, dtype, differentiable=False) for name, dtype in (("long", "int64"), ("int", "int32"), ("short", "int16"))),
+    *(
+        converted(name, lambda x: x, dtype, differentiable=False)
+        for name, dtype in (("float", "float32"), ("half", "float16"), ("bfloat16", "bfloat16"))
+    ),
+    *(
+        converted(name, np.trunc, dtype, differentiable=False)
+        for name, dtype in (("long", "int64"), ("int", "int32"), ("short", "int16"))
+    ),
     converted("bool", lambda x: x != 0, "bool", dtypes=ALL, differentiable=False),
-]  # fmt: skip
+]
 
 SPECS = FROM_NOTHING + AFTER_ANOTHER + FILLED + CONVERTED

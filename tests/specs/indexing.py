@@ -72,7 +72,7 @@ SUBSCRIPTS = [
     (mask(4), slice(1, 3)),
     (mask(4), Ellipsis, 0),
     (given([], "int64"),),
-]  # fmt: skip
+]
 
 # writes whose places are all different, with a value that is broadcast
 WRITES = [
@@ -90,7 +90,7 @@ WRITES = [
     ((mask(4, 5, 3),), ()),
     ((slice(None), mask(5)), (4, 1, 3)),
     ((True,), ()),
-]  # fmt: skip
+]
 
 
 def along(f):
@@ -99,7 +99,11 @@ def along(f):
     def reference(x, dim, index, source, *rest, **more):
         y = x.copy()
         if x.ndim == 0:
-            y, index, source = y.reshape(1), index.reshape(1), np.asarray(source).reshape(1) if np.ndim(source) else source
+            y, index, source = (
+                y.reshape(1),
+                index.reshape(1),
+                np.asarray(source).reshape(1) if np.ndim(source) else source,
+            )
         for at in np.ndindex(index.shape):
             to = list(at)
             to[dim] = index[at]
@@ -157,6 +161,11 @@ def by_rows(f):
     return reference
 
 
+def index_reduce(x, dim, index, source, reduce, include_self=True):
+    spread = np.broadcast_to(index.reshape([-1 if d == dim else 1 for d in range(x.ndim)]), source.shape)
+    return scatter_reduce(x, dim, spread, source, reduce, include_self)
+
+
 def masked_scatter(x, m, source):
     y, m = x.copy(), np.broadcast_to(m, x.shape)
     y[m] = source.ravel()[: m.sum()]
@@ -187,48 +196,291 @@ def nonzero(x):
 OUT_OF_RANGE = error((IndexError, RuntimeError), ".*7", rand(3, 4), 0, given([7], "int64"))
 
 SUBSCRIPTION = [
-    Spec("__getitem__", subscript, [read(*i) for i in SUBSCRIPTS], call=lambda torch, x, *i: x[i if len(i) != 1 else i[0]], dtypes=ALL, method=False,
-         large=case(rand(1001, 301), ints(5000, low=-1001, high=1001)),
-         errors=[error(IndexError, ".*4", X, 4), error(IndexError, ".*", X, 0, 0, 0, 0), error(IndexError, ".*9", X, given([9], "int64")), error(IndexError, ".*", X, mask(3)), error(ValueError, ".*", X, slice(None, None, -1))]),
-    Spec("__setitem__", write, [case(X, Input(shape), *i) for i, shape in WRITES] + [case(X, 2, 1).of(NUMBERS), case(X, 0, mask(4, 5)), case(rand(), rand(), Ellipsis)],
-         call=written, dtypes=ALL, method=False, errors=[error(IndexError, ".*4", X, 1, 4), error(RuntimeError, ".*", X, rand(7), 1)]),
-    Spec("index_put", put, [case(X, (ints(3, high=1), given([0, 1, 2], "int64")), rand(3, 3)), case(X, (given([0, 0, 1, 0], "int64"),), rand(4, 5, 3), accumulate=True).of(NUMBERS), case(X, (given([2, 0], "int64"),), rand())],
-         dtypes=ALL, inplace=True, tolerance=WIDE_SUM, layouts=("transposed", "stepped"), large=case(rand(300, 20), (ints(5000, high=300),), rand(5000, 20), accumulate=True), errors=[error(IndexError, ".*9", X, (given([9], "int64"),), rand())]),
-    Spec("index_select", lambda x, dim, index: x.take(np.atleast_1d(index), dim), [case(X, 1, ints(7, high=5)), case(X, -1, ints(2, high=3)), case(X, 0, ints(0, high=4)), case(rand(3), 0, given(1, "int64"))],
-         dtypes=ALL, large=case(rand(1001, 301), 0, ints(500, high=1001)), errors=[OUT_OF_RANGE, error((IndexError, RuntimeError), ".*", rand(3, 4), 0, ints(2, 2))], layouts=("transposed", "stepped")),
-    Spec("gather", gather, [case(X, 1, ints(4, 2, 3, high=5)), case(rand(3, 4), 0, ints(2, 3, high=3)), case(rand(3, 4), -1, ints(3, 6, high=4)), case(rand(), 0, given(0, "int64")), case(rand(3, 4), 0, ints(0, 4))],
-         dtypes=ALL, large=case(rand(301, 233), 1, ints(301, 200, high=233)), errors=[error((RuntimeError, IndexError), ".*", rand(3, 4), 1, ints(3, 2, low=7, high=9)), error(RuntimeError, ".*", rand(3, 4), 1, ints(3))]),
-    Spec("take", lambda x, i: x.ravel()[i], [case(rand(3, 4), ints(2, 3, low=-12, high=12)), case(rand(3, 4), ints(0))], dtypes=ALL, errors=[error(IndexError, ".*", rand(3, 4), given([12], "int64"))]),
-    Spec("take_along_dim", take_along, [case(rand(3, 4), ints(3, 2, high=4), 1), case(rand(12), ints(5, high=12)), case(rand(3, 4), ints(1, 4, high=3), dim=0)], dtypes=ALL),
-]  # fmt: skip
+    Spec(
+        "__getitem__",
+        subscript,
+        [read(*i) for i in SUBSCRIPTS],
+        call=lambda torch, x, *i: x[i if len(i) != 1 else i[0]],
+        dtypes=ALL,
+        method=False,
+        large=case(rand(1001, 301), ints(5000, low=-1001, high=1001)),
+        errors=[
+            error(IndexError, ".*4", X, 4),
+            error(IndexError, ".*", X, 0, 0, 0, 0),
+            error(IndexError, ".*9", X, given([9], "int64")),
+            error(IndexError, ".*", X, mask(3)),
+            error(ValueError, ".*", X, slice(None, None, -1)),
+        ],
+    ),
+    Spec(
+        "__setitem__",
+        write,
+        [case(X, Input(shape), *i) for i, shape in WRITES]
+        + [case(X, 2, 1).of(NUMBERS), case(X, 0, mask(4, 5)), case(rand(), rand(), Ellipsis)],
+        call=written,
+        dtypes=ALL,
+        method=False,
+        errors=[error(IndexError, ".*4", X, 1, 4), error(RuntimeError, ".*", X, rand(7), 1)],
+    ),
+    Spec(
+        "index_put",
+        put,
+        [
+            case(X, (ints(3, high=1), given([0, 1, 2], "int64")), rand(3, 3)),
+            case(X, (given([0, 0, 1, 0], "int64"),), rand(4, 5, 3), accumulate=True).of(NUMBERS),
+            case(X, (given([2, 0], "int64"),), rand()),
+        ],
+        dtypes=ALL,
+        inplace=True,
+        tolerance=WIDE_SUM,
+        layouts=("transposed", "stepped"),
+        large=case(rand(300, 20), (ints(5000, high=300),), rand(5000, 20), accumulate=True),
+        errors=[error(IndexError, ".*9", X, (given([9], "int64"),), rand())],
+    ),
+    Spec(
+        "index_select",
+        lambda x, dim, index: x.take(np.atleast_1d(index), dim),
+        [
+            case(X, 1, ints(7, high=5)),
+            case(X, -1, ints(2, high=3)),
+            case(X, 0, ints(0, high=4)),
+            case(rand(3), 0, given(1, "int64")),
+        ],
+        dtypes=ALL,
+        large=case(rand(1001, 301), 0, ints(500, high=1001)),
+        errors=[OUT_OF_RANGE, error((IndexError, RuntimeError), ".*", rand(3, 4), 0, ints(2, 2))],
+        layouts=("transposed", "stepped"),
+    ),
+    Spec(
+        "gather",
+        gather,
+        [
+            case(X, 1, ints(4, 2, 3, high=5)),
+            case(rand(3, 4), 0, ints(2, 3, high=3)),
+            case(rand(3, 4), -1, ints(3, 6, high=4)),
+            case(rand(), 0, given(0, "int64")),
+            case(rand(3, 4), 0, ints(0, 4)),
+        ],
+        dtypes=ALL,
+        large=case(rand(301, 233), 1, ints(301, 200, high=233)),
+        errors=[
+            error((RuntimeError, IndexError), ".*", rand(3, 4), 1, ints(3, 2, low=7, high=9)),
+            error(RuntimeError, ".*", rand(3, 4), 1, ints(3)),
+        ],
+    ),
+    Spec(
+        "take",
+        lambda x, i: x.ravel()[i],
+        [case(rand(3, 4), ints(2, 3, low=-12, high=12)), case(rand(3, 4), ints(0))],
+        dtypes=ALL,
+        errors=[error(IndexError, ".*", rand(3, 4), given([12], "int64"))],
+    ),
+    Spec(
+        "take_along_dim",
+        take_along,
+        [
+            case(rand(3, 4), ints(3, 2, high=4), 1),
+            case(rand(12), ints(5, high=12)),
+            case(rand(3, 4), ints(1, 4, high=3), dim=0),
+        ],
+        dtypes=ALL,
+    ),
+]
 
 SCATTERS = [
-    Spec("scatter", along(setting), [case(rand(3, 5), 1, given([[0, 3], [2, 1], [4, 0]], "int64"), rand(3, 2)), case(rand(3, 5), 0, given([[0, 1, 2, 0, 1]], "int64"), rand(2, 5).const), case(rand(3, 5), 1, given([[0], [3], [1]], "int64"), 1),
-         case(rand(3, 5), 0, ints(0, 5), rand(3, 5).const)], dtypes=ALL, inplace=True, layouts=("transposed", "stepped"),
-         errors=[error(RuntimeError, ".*7", rand(3, 5), 1, given([[7]], "int64"), rand(1, 1)), error(RuntimeError, ".*", rand(3, 5), 1, ints(3, 2), rand(3, 1))]),
-    Spec("scatter_add", along(adding), [case(rand(3, 5), 1, ints(3, 7, high=5), rand(3, 7)), case(rand(3, 5), 0, ints(2, 5, high=3), rand(4, 6).const), case(rand(), 0, given(0, "int64"), rand())], dtypes=NUMBERS, inplace=True,
-         tolerance=WIDE_SUM, layouts=("transposed", "stepped"), large=case(rand(211, 30), 0, ints(5000, 30, high=211), rand(5000, 30)), errors=[error(RuntimeError, ".*7", rand(3, 5), 1, given([[7]], "int64"), rand(1, 1))]),
-    Spec("scatter_reduce", scatter_reduce, [case(rand(3, 5), 1, ints(3, 7, high=5), rand(3, 7), reduce=r, include_self=s) for r in ("sum", "mean", "amax", "amin") for s in (True, False)]
-         + [case(rand(3, 5), 1, ints(3, 4, high=5), rand(3, 4), reduce="prod")],
-         dtypes=FLOATS, inplace=True, twice=False, tolerance=WIDE_SUM, layouts=("transposed", "stepped"), errors=[error(RuntimeError, ".*", rand(3, 5), 1, ints(3, 2), rand(3, 2), reduce="median")]),
-    Spec("index_add", by_rows(lambda y, v, a: y + a * v), [case(X, 1, ints(7, high=5), rand(4, 7, 3)), case(X, 0, ints(2, high=4), rand(2, 5, 3), alpha=2), case(X, -1, ints(0, high=3), rand(4, 5, 0))], dtypes=NUMBERS, inplace=True,
-         tolerance=WIDE_SUM, layouts=("transposed", "stepped"), large=case(rand(211, 30), 0, ints(5000, high=211), rand(5000, 30)), errors=[error((IndexError, RuntimeError), ".*", X, 0, given([9], "int64"), rand(1, 5, 3)), error(RuntimeError, ".*", X, 0, ints(2, high=4), rand(3, 5, 3))]),
-    Spec("index_copy", by_rows(lambda y, v, a: v), [case(X, 1, given([4, 0, 2], "int64"), rand(4, 3, 3)), case(X, 0, given([1], "int64"), rand(1, 5, 3))], dtypes=ALL, inplace=True, layouts=("transposed", "stepped"),
-         errors=[error((IndexError, RuntimeError), ".*", X, 0, given([9], "int64"), rand(1, 5, 3))]),
-    Spec("index_fill", by_rows(lambda y, v, a: np.full_like(y, v)), [case(X, 1, given([4, 0], "int64"), 1), case(X, 0, given([1, 1], "int64"), 0)], dtypes=ALL, inplace=True, layouts=("transposed", "stepped")),
-]  # fmt: skip
+    Spec(
+        "scatter",
+        along(setting),
+        [
+            case(rand(3, 5), 1, given([[0, 3], [2, 1], [4, 0]], "int64"), rand(3, 2)),
+            case(rand(3, 5), 0, given([[0, 1, 2, 0, 1]], "int64"), rand(2, 5).const),
+            case(rand(3, 5), 1, given([[0], [3], [1]], "int64"), 1),
+            case(rand(3, 5), 0, ints(0, 5), rand(3, 5).const),
+        ],
+        dtypes=ALL,
+        inplace=True,
+        layouts=("transposed", "stepped"),
+        errors=[
+            error(RuntimeError, ".*7", rand(3, 5), 1, given([[7]], "int64"), rand(1, 1)),
+            error(RuntimeError, ".*", rand(3, 5), 1, ints(3, 2), rand(3, 1)),
+        ],
+    ),
+    Spec(
+        "scatter_add",
+        along(adding),
+        [
+            case(rand(3, 5), 1, ints(3, 7, high=5), rand(3, 7)),
+            case(rand(3, 5), 0, ints(2, 5, high=3), rand(4, 6).const),
+            case(rand(), 0, given(0, "int64"), rand()),
+        ],
+        dtypes=NUMBERS,
+        inplace=True,
+        tolerance=WIDE_SUM,
+        layouts=("transposed", "stepped"),
+        large=case(rand(211, 30), 0, ints(5000, 30, high=211), rand(5000, 30)),
+        errors=[error(RuntimeError, ".*7", rand(3, 5), 1, given([[7]], "int64"), rand(1, 1))],
+    ),
+    Spec(
+        "scatter_reduce",
+        scatter_reduce,
+        [
+            case(rand(3, 5), 1, ints(3, 7, high=5), rand(3, 7), reduce=r, include_self=s)
+            for r in ("sum", "mean", "amax", "amin")
+            for s in (True, False)
+        ]
+        + [case(rand(3, 5), 1, ints(3, 4, high=5), rand(3, 4), reduce="prod")],
+        dtypes=FLOATS,
+        inplace=True,
+        twice=False,
+        tolerance=WIDE_SUM,
+        layouts=("transposed", "stepped"),
+        errors=[error(RuntimeError, ".*", rand(3, 5), 1, ints(3, 2), rand(3, 2), reduce="median")],
+    ),
+    Spec(
+        "index_add",
+        by_rows(lambda y, v, a: y + a * v),
+        [
+            case(X, 1, ints(7, high=5), rand(4, 7, 3)),
+            case(X, 0, ints(2, high=4), rand(2, 5, 3), alpha=2),
+            case(X, -1, ints(0, high=3), rand(4, 5, 0)),
+        ],
+        dtypes=NUMBERS,
+        inplace=True,
+        tolerance=WIDE_SUM,
+        layouts=("transposed", "stepped"),
+        large=case(rand(211, 30), 0, ints(5000, high=211), rand(5000, 30)),
+        errors=[
+            error((IndexError, RuntimeError), ".*", X, 0, given([9], "int64"), rand(1, 5, 3)),
+            error(RuntimeError, ".*", X, 0, ints(2, high=4), rand(3, 5, 3)),
+        ],
+    ),
+    Spec(
+        "index_copy",
+        by_rows(lambda y, v, a: v),
+        [case(X, 1, given([4, 0, 2], "int64"), rand(4, 3, 3)), case(X, 0, given([1], "int64"), rand(1, 5, 3))],
+        dtypes=ALL,
+        inplace=True,
+        layouts=("transposed", "stepped"),
+        errors=[error((IndexError, RuntimeError), ".*", X, 0, given([9], "int64"), rand(1, 5, 3))],
+    ),
+    Spec(
+        "index_fill",
+        by_rows(lambda y, v, a: np.full_like(y, v)),
+        [case(X, 1, given([4, 0], "int64"), 1), case(X, 0, given([1, 1], "int64"), 0)],
+        dtypes=ALL,
+        inplace=True,
+        layouts=("transposed", "stepped"),
+    ),
+]
+
+SCATTERS += [
+    Spec(
+        "put",
+        lambda x, i, v, accumulate=False: put(x.reshape(-1), (i.ravel(),), v.ravel(), accumulate).reshape(x.shape),
+        [
+            case(rand(3, 4), given([0, 5, -1], "int64"), rand(3)),
+            case(rand(3, 4), given([[0, 5], [5, 2]], "int64"), rand(2, 2), accumulate=True).of(NUMBERS),
+        ],
+        dtypes=ALL,
+        inplace=True,
+        tolerance=WIDE_SUM,
+        layouts=("transposed", "stepped"),
+        errors=[error(IndexError, ".*", rand(3), given([3], "int64"), rand(1))],
+    ),
+    Spec(
+        "index_reduce",
+        index_reduce,
+        [
+            case(rand(4, 3), 0, ints(6, high=4), rand(6, 3), reduce=r, include_self=s)
+            for r in ("prod", "mean", "amax", "amin")
+            for s in (True, False)
+        ],
+        inplace=True,
+        twice=False,
+        tolerance=WIDE_SUM,
+        layouts=("transposed", "stepped"),
+        errors=[error(RuntimeError, ".*", rand(4, 3), 0, ints(2, high=4), rand(2, 3), reduce="sum")],
+    ),
+]
 
 MASKS = [
-    Spec("masked_fill", lambda x, m, v: np.where(m, np.asarray(v).astype(x.dtype), x), [case(rand(3, 4), mask(3, 4), 1), case(rand(3, 4), mask(4), 0), case(rand(3, 4), mask(3, 1), rand()), case(rand(), mask(), 1), case(rand(3, 4), mask(3, 4), float("-inf")).of(FLOATS)],
-         dtypes=ALL, inplace=True, large=case(rand(301, 233), mask(233), 1), errors=[error(RuntimeError, ".*", rand(3, 4), rand(3, 4), 1), error(RuntimeError, ".*", rand(3, 4), mask(3), 1)]),
-    Spec("masked_select", lambda x, m: np.broadcast_to(x, np.broadcast_shapes(x.shape, m.shape))[np.broadcast_to(m, np.broadcast_shapes(x.shape, m.shape))], [case(rand(3, 4), mask(3, 4)), case(rand(3, 4), mask(4)), case(rand(4), mask(3, 1)), case(rand(0), mask(0))],
-         dtypes=ALL, large=case(rand(301, 233), mask(301, 233)), errors=[error(RuntimeError, ".*", rand(3, 4), rand(3, 4))]),
-    Spec("masked_scatter", masked_scatter, [case(rand(3, 4), mask(3, 4), rand(12)), case(rand(3, 4), mask(4), rand(3, 4))], dtypes=ALL, inplace=True, layouts=("transposed", "stepped")),
-    Spec("nonzero", nonzero, [case(rand(3, 4)), case(mask(3, 4)), case(rand()), case(rand(0, 3)), case(given([0.0, 1.0, 0.0, 2.0]))], dtypes=ALL, result="int64", differentiable=False, large=case(mask(301, 233))),
-    Spec("argwhere", nonzero, [case(mask(3, 4)), case(given([0.0, 1.0, 0.0, 2.0]))], dtypes=ALL, result="int64", differentiable=False),
-    Spec("nn.functional.one_hot", one_hot, [case(ints(5, high=4)), case(ints(2, 3, high=4), 6)], dtypes=("int64",), result="int64", differentiable=False, method=False, errors=[error(RuntimeError, ".*", given([-1], "int64")), error(RuntimeError, ".*", given([5], "int64"), 3)]),
-    Spec("bincount", lambda x, weights=None, minlength=0: np.bincount(x, weights, minlength), [case(ints(20, high=6)), case(ints(20, high=6), minlength=9), case(ints(0)), case(ints(20, high=6), rand(20).const)], dtypes=("float64",), result=None, differentiable=False,
-         errors=[error(RuntimeError, ".*", given([-1], "int64"))]),
-]  # fmt: skip
+    Spec(
+        "masked_fill",
+        lambda x, m, v: np.where(m, np.asarray(v).astype(x.dtype), x),
+        [
+            case(rand(3, 4), mask(3, 4), 1),
+            case(rand(3, 4), mask(4), 0),
+            case(rand(3, 4), mask(3, 1), rand()),
+            case(rand(), mask(), 1),
+            case(rand(3, 4), mask(3, 4), float("-inf")).of(FLOATS),
+        ],
+        dtypes=ALL,
+        inplace=True,
+        large=case(rand(301, 233), mask(233), 1),
+        errors=[
+            error(RuntimeError, ".*", rand(3, 4), rand(3, 4), 1),
+            error(RuntimeError, ".*", rand(3, 4), mask(3), 1),
+        ],
+    ),
+    Spec(
+        "masked_select",
+        lambda x, m: np.broadcast_to(x, np.broadcast_shapes(x.shape, m.shape))[
+            np.broadcast_to(m, np.broadcast_shapes(x.shape, m.shape))
+        ],
+        [case(rand(3, 4), mask(3, 4)), case(rand(3, 4), mask(4)), case(rand(4), mask(3, 1)), case(rand(0), mask(0))],
+        dtypes=ALL,
+        large=case(rand(301, 233), mask(301, 233)),
+        errors=[error(RuntimeError, ".*", rand(3, 4), rand(3, 4))],
+    ),
+    Spec(
+        "masked_scatter",
+        masked_scatter,
+        [case(rand(3, 4), mask(3, 4), rand(12)), case(rand(3, 4), mask(4), rand(3, 4))],
+        dtypes=ALL,
+        inplace=True,
+        layouts=("transposed", "stepped"),
+    ),
+    Spec(
+        "nonzero",
+        nonzero,
+        [case(rand(3, 4)), case(mask(3, 4)), case(rand()), case(rand(0, 3)), case(given([0.0, 1.0, 0.0, 2.0]))],
+        dtypes=ALL,
+        result="int64",
+        differentiable=False,
+        large=case(mask(301, 233)),
+    ),
+    Spec(
+        "argwhere",
+        nonzero,
+        [case(mask(3, 4)), case(given([0.0, 1.0, 0.0, 2.0]))],
+        dtypes=ALL,
+        result="int64",
+        differentiable=False,
+    ),
+    Spec(
+        "nn.functional.one_hot",
+        one_hot,
+        [case(ints(5, high=4)), case(ints(2, 3, high=4), 6)],
+        dtypes=("int64",),
+        result="int64",
+        differentiable=False,
+        method=False,
+        errors=[error(RuntimeError, ".*", given([-1], "int64")), error(RuntimeError, ".*", given([5], "int64"), 3)],
+    ),
+    Spec(
+        "bincount",
+        lambda x, weights=None, minlength=0: np.bincount(x, weights, minlength),
+        [
+            case(ints(20, high=6)),
+            case(ints(20, high=6), minlength=9),
+            case(ints(0)),
+            case(ints(20, high=6), rand(20).const),
+        ],
+        dtypes=("float64",),
+        result=None,
+        differentiable=False,
+        errors=[error(RuntimeError, ".*", given([-1], "int64"))],
+    ),
+]
 
 SPECS = SUBSCRIPTION + SCATTERS + MASKS

@@ -13,7 +13,9 @@ def drawn(name, cases, **more):
 def inplace(name, *settings, **more):
     """x.name_(...) on a fresh tensor; the result is x."""
     call = lambda torch, x, *args, **kwargs: getattr(x.clone(), name)(*args, **kwargs)
-    return drawn(name, [case(rand(3, 4)), *(case(rand(3, 4), *s) for s in settings)], call=call, large=case(rand(70_001)), **more)
+    return drawn(
+        name, [case(rand(3, 4)), *(case(rand(3, 4), *s) for s in settings)], call=call, large=case(rand(70_001)), **more
+    )
 
 
 def kept_or_dropped(x, p=0.5, training=True, inplace=False):
@@ -24,16 +26,47 @@ def kept_or_dropped(x, p=0.5, training=True, inplace=False):
 NEGATIVE = [error(RuntimeError, ".*", -2)]
 
 SPECS = [
-    drawn("rand", [case(2, 3), case((2, 3)), case(0), case(3, dtype=Dtype("float64"))], errors=NEGATIVE, large=case(70_001), bench=[case(1 << 20)]),
-    drawn("randn", [case(2, 3), case((2, 3)), case(0), case(3, dtype=Dtype("float64"))], errors=NEGATIVE, large=case(70_001), bench=[case(1 << 20)]),
-    drawn("randint", [case(9, (2, 3)), case(-4, 9, (2, 3)), case(2, (0,))], large=case(1000, (70_001,)), errors=[error(RuntimeError, ".*", 5, 5, (2,))]),
+    drawn(
+        "rand",
+        [case(2, 3), case((2, 3)), case(0), case(3, dtype=Dtype("float64"))],
+        errors=NEGATIVE,
+        large=case(70_001),
+        bench=[case(1 << 20)],
+    ),
+    drawn(
+        "randn",
+        [case(2, 3), case((2, 3)), case(0), case(3, dtype=Dtype("float64"))],
+        errors=NEGATIVE,
+        large=case(70_001),
+        bench=[case(1 << 20)],
+    ),
+    drawn(
+        "randint",
+        [case(9, (2, 3)), case(-4, 9, (2, 3)), case(2, (0,))],
+        large=case(1000, (70_001,)),
+        errors=[error(RuntimeError, ".*", 5, 5, (2,))],
+    ),
     drawn("randperm", [case(10), case(1), case(0)], large=case(70_001), errors=[error(RuntimeError, ".*", -1)]),
     drawn("rand_like", [case(rand(2, 3)), case(rand())]),
     drawn("randn_like", [case(rand(2, 3)), case(rand())]),
     drawn("randint_like", [case(rand(2, 3), 9), case(rand(2, 3), -3, 9)]),
-    drawn("bernoulli", [case(positive(3, 4, low=0.1, high=0.9))], method=False, large=case(positive(70_001, low=0.1, high=0.9)), errors=[error(RuntimeError, ".*", positive(3, low=1.5))]),
-    drawn("normal", [case(rand(3, 4), positive(3, 4)), case(rand(3, 4), 2.0), case(1.0, positive(3)), case(0.0, 1.0, (2, 3))], errors=[error(RuntimeError, ".*", rand(3), rand(3, low=-2.0, high=-1.0))]),
-    drawn("multinomial", [case(positive(7), 3), case(positive(4, 7), 3), case(positive(7), 20, replacement=True)], errors=[error(RuntimeError, ".*", positive(3), 5), error(RuntimeError, ".*", rand(3, low=-2.0, high=-1.0), 1)]),
+    drawn(
+        "bernoulli",
+        [case(positive(3, 4, low=0.1, high=0.9))],
+        method=False,
+        large=case(positive(70_001, low=0.1, high=0.9)),
+        errors=[error(RuntimeError, ".*", positive(3, low=1.5))],
+    ),
+    drawn(
+        "normal",
+        [case(rand(3, 4), positive(3, 4)), case(rand(3, 4), 2.0), case(1.0, positive(3)), case(0.0, 1.0, (2, 3))],
+        errors=[error(RuntimeError, ".*", rand(3), rand(3, low=-2.0, high=-1.0))],
+    ),
+    drawn(
+        "multinomial",
+        [case(positive(7), 3), case(positive(4, 7), 3), case(positive(7), 20, replacement=True)],
+        errors=[error(RuntimeError, ".*", positive(3), 5), error(RuntimeError, ".*", rand(3, low=-2.0, high=-1.0), 1)],
+    ),
     drawn("poisson", [case(positive(3, 4))]),
     inplace("uniform_", (-2.0, 3.0), errors=[error(RuntimeError, ".*", rand(3), 2.0, 1.0)]),
     inplace("normal_", (1.0, 2.0), errors=[error(RuntimeError, ".*", rand(3), 0.0, -1.0)]),
@@ -43,11 +76,27 @@ SPECS = [
     inplace("cauchy_", (1.0, 2.0)),
     inplace("log_normal_", (0.5, 0.3)),
     drawn("geometric_", [case(rand(3, 4), 0.3)], call=lambda torch, x, p: x.clone().geometric_(p)),
-    drawn("nn.functional.dropout", [case(rand(30, 4)), case(rand(30, 4), 0.3), case(rand(3), 0.0), case(rand(3), 1.0)], large=case(rand(70_001), 0.4), errors=[error(ValueError, ".*1.5", rand(3), 1.5)]),
+    drawn(
+        "nn.functional.dropout",
+        [case(rand(30, 4)), case(rand(30, 4), 0.3), case(rand(3), 0.0), case(rand(3), 1.0)],
+        large=case(rand(70_001), 0.4),
+        errors=[error(ValueError, ".*1.5", rand(3), 1.5)],
+    ),
     drawn("nn.functional.alpha_dropout", [case(rand(30, 4), 0.3, training=True)]),
     drawn("nn.functional.dropout1d", [case(rand(3, 4, 5), 0.3)]),
     drawn("nn.functional.dropout2d", [case(rand(3, 4, 5, 2), 0.3)]),
     drawn("nn.functional.dropout3d", [case(rand(3, 4, 5, 2, 2), 0.3)]),
     drawn("nn.functional.feature_alpha_dropout", [case(rand(3, 4, 5), 0.3, training=True)]),
-    Spec("dropout", kept_or_dropped, [case(rand(3, 4), 0.0, True), case(rand(3, 4), 1.0, True), case(rand(3, 4), 0.5, False), case(rand(0), 1.0, True)], dtypes=FLOATS, method=False),
-]  # fmt: skip
+    Spec(
+        "dropout",
+        kept_or_dropped,
+        [
+            case(rand(3, 4), 0.0, True),
+            case(rand(3, 4), 1.0, True),
+            case(rand(3, 4), 0.5, False),
+            case(rand(0), 1.0, True),
+        ],
+        dtypes=FLOATS,
+        method=False,
+    ),
+]

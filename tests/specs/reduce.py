@@ -2,7 +2,21 @@
 
 import numpy as np
 
-from . import ALL, DISCRETE, FLOATS, INTS, NUMBERS, Dtype, Spec, case, distinct, error, given, mask, nonzero, positive, rand
+from . import (
+    ALL,
+    DISCRETE,
+    INTS,
+    NUMBERS,
+    Dtype,
+    Spec,
+    case,
+    distinct,
+    error,
+    given,
+    nonzero,
+    positive,
+    rand,
+)
 
 # dim as PyTorch users give it; each joins keepdim False and True below
 SHAPES = [
@@ -111,7 +125,13 @@ def extreme(value, index):
 
 def indexed(index):
     def f(x, dim=None, keepdim=False):
-        return np.asarray(index(x.reshape(-1) if dim is None or x.ndim == 0 else x, axis=0 if x.ndim == 0 else dim, keepdims=keepdim and x.ndim > 0))
+        return np.asarray(
+            index(
+                x.reshape(-1) if dim is None or x.ndim == 0 else x,
+                axis=0 if x.ndim == 0 else dim,
+                keepdims=keepdim and x.ndim > 0,
+            )
+        )
 
     return f
 
@@ -152,94 +172,410 @@ def median(x, dim=None, keepdim=False):
     return (value, order) if keepdim else (np.squeeze(value, dim), np.squeeze(order, dim))
 
 
+def nanmedian(x, dim=None, keepdim=False):
+    if dim is None:
+        kept = np.sort(x[~np.isnan(x)])
+        return kept[(len(kept) - 1) // 2]
+    rows = np.moveaxis(x, dim, -1)
+    place = np.empty(rows.shape[:-1], np.int64)
+    for at in np.ndindex(*place.shape):
+        kept = np.flatnonzero(~np.isnan(rows[at]))
+        place[at] = kept[np.argsort(rows[at][kept])[(len(kept) - 1) // 2]]
+    value = np.take_along_axis(rows, place[..., None], -1)[..., 0]
+    return (np.expand_dims(value, dim), np.expand_dims(place, dim)) if keepdim else (value, place)
+
+
+def mode(x, dim=-1):
+    """The most frequent value, the smallest of several, and where it stands last."""
+    rows = np.moveaxis(x, dim, -1)
+    value, place = np.empty(rows.shape[:-1], x.dtype), np.empty(rows.shape[:-1], np.int64)
+    for at in np.ndindex(*place.shape):
+        seen, counts = np.unique(rows[at], return_counts=True)
+        value[at] = seen[counts.argmax()]
+        place[at] = np.flatnonzero(rows[at] == value[at])[-1]
+    return value, place
+
+
+def quantile(f):
+    return lambda x, q, dim=None, keepdim=False, interpolation="linear": f(
+        x, q, dim, keepdims=keepdim, method=interpolation
+    )
+
+
 def truth(f):
     return lambda x, axis, keepdims: f(x != 0, axis=axis, keepdims=keepdims)
 
 
-SUMS_DTYPE = [case(rand(3, 4), dtype=Dtype("float64")).of(DISCRETE), case(rand(3, 4), 1, dtype=Dtype("float64")).of(DISCRETE)]
-ROWS = [case(distinct(3, 4), 1), case(distinct(2, 3, 4), -2, keepdim=True), case(distinct(4, 7), 0), case(distinct(), 0)]
-ALONG = [case(rand(3, 4), 1), case(rand(2, 3, 4), -2), case(rand(2, 3, 4), dim=0), case(rand(), 0), case(rand(3, 0), 1),
-         case(rand(0, 3), 1), case(rand(3, 70), 1)]  # fmt: skip
+SUMS_DTYPE = [
+    case(rand(3, 4), dtype=Dtype("float64")).of(DISCRETE),
+    case(rand(3, 4), 1, dtype=Dtype("float64")).of(DISCRETE),
+]
+ROWS = [
+    case(distinct(3, 4), 1),
+    case(distinct(2, 3, 4), -2, keepdim=True),
+    case(distinct(4, 7), 0),
+    case(distinct(), 0),
+]
+ALONG = [
+    case(rand(3, 4), 1),
+    case(rand(2, 3, 4), -2),
+    case(rand(2, 3, 4), dim=0),
+    case(rand(), 0),
+    case(rand(3, 0), 1),
+    case(rand(0, 3), 1),
+    case(rand(3, 70), 1),
+]
 SUM_TOLERANCE = {"float32": (1e-5, 1e-5), "float16": (4e-3, 8e-3), "bfloat16": (2e-2, 3e-2)}
 
 SUMS = [
     reduction("sum", np.sum, [*EMPTY, case(rand(2, 3), ())], dtypes=ALL, result="sum", tolerance=SUM_TOLERANCE),
-    Spec("nansum", along(np.nansum), [case(rand(3, 4)), case(rand(3, 4), 1), case(given([[1.0, np.nan], [np.nan, np.nan]]), 1)],
-         dtypes=ALL, result="sum", large=LARGE, tolerance=SUM_TOLERANCE),
-    reduction("mean", np.mean, [case(rand(0)), case(rand(3, 0), 1)], tolerance=SUM_TOLERANCE,
-              errors=WRONG_DIM + [error(RuntimeError, "(?i).*(dtype|int64|long|float)", given([1, 2], "int64"))]),
-    Spec("nanmean", along(np.nanmean), [case(rand(3, 4)), case(rand(3, 4), 1), case(given([[1.0, np.nan], [3.0, 4.0]]), 1)],
-         tolerance=SUM_TOLERANCE),
-    Spec("prod", along(np.prod), [case(rand(3, 4)), case(rand()), case(rand(2, 3, 4), 1), case(rand(2, 3), -1, keepdim=True),
-         case(given([[2.0, 0.0, 3.0], [0.0, 0.0, 1.0]]), 1), *EMPTY, case(nonzero(5), dim=0)],
-         dtypes=ALL, result="sum", large=case(positive(300, 1001, low=0.99, high=1.01), 1), errors=WRONG_DIM,
-         tolerance={"float32": (2e-5, 2e-5), "float16": (4e-3, 4e-3), "bfloat16": (3e-2, 3e-2)}),
-    reduction("var", moment(1), [case(rand(3, 4), correction=0), case(rand(3, 4), 1, correction=2), case(rand(1, 3), 0)],
-              tolerance=SUM_TOLERANCE),
-    reduction("std", moment(0.5), [case(rand(3, 4), correction=0), case(rand(3, 4), 1, correction=2)], tolerance=SUM_TOLERANCE,
-              twice=True),
-    Spec("var_mean", with_mean(1), SHAPES[:8] + [case(rand(3, 4), 1, correction=0)], method=False, large=LARGE, tolerance=SUM_TOLERANCE),
-    Spec("std_mean", with_mean(0.5), [case(rand(3, 4)), case(rand(3, 4), 1, keepdim=True)], method=False, tolerance=SUM_TOLERANCE),
-    Spec("logsumexp", along(logsumexp), [c for c in SHAPES if len(c.args) > 1 or c.kwargs] + [case(given([[1e4, 1e4], [-np.inf, -np.inf]]), 1)],
-         large=LARGE, errors=WRONG_DIM, tolerance={"bfloat16": (2e-2, 2e-2)}),
-    Spec("count_nonzero", lambda x, dim=None: np.count_nonzero(x, over(dim)), [case(rand(3, 4)), case(rand(3, 4), 1), case(rand(2, 3, 4), (0, 2)),
-         case(rand()), case(given([0.0, -0.0, np.nan]))], dtypes=ALL, result="int64", differentiable=False, large=LARGE),
-]  # fmt: skip
+    Spec(
+        "nansum",
+        along(np.nansum),
+        [case(rand(3, 4)), case(rand(3, 4), 1), case(given([[1.0, np.nan], [np.nan, np.nan]]), 1)],
+        dtypes=ALL,
+        result="sum",
+        large=LARGE,
+        tolerance=SUM_TOLERANCE,
+    ),
+    reduction(
+        "mean",
+        np.mean,
+        [case(rand(0)), case(rand(3, 0), 1)],
+        tolerance=SUM_TOLERANCE,
+        errors=WRONG_DIM + [error(RuntimeError, "(?i).*(dtype|int64|long|float)", given([1, 2], "int64"))],
+    ),
+    Spec(
+        "nanmean",
+        along(np.nanmean),
+        [case(rand(3, 4)), case(rand(3, 4), 1), case(given([[1.0, np.nan], [3.0, 4.0]]), 1)],
+        tolerance=SUM_TOLERANCE,
+    ),
+    Spec(
+        "prod",
+        along(np.prod),
+        [
+            case(rand(3, 4)),
+            case(rand()),
+            case(rand(2, 3, 4), 1),
+            case(rand(2, 3), -1, keepdim=True),
+            case(given([[2.0, 0.0, 3.0], [0.0, 0.0, 1.0]]), 1),
+            *EMPTY,
+            case(nonzero(5), dim=0),
+        ],
+        dtypes=ALL,
+        result="sum",
+        large=case(positive(300, 1001, low=0.99, high=1.01), 1),
+        errors=WRONG_DIM,
+        tolerance={"float32": (2e-5, 2e-5), "float16": (4e-3, 4e-3), "bfloat16": (3e-2, 3e-2)},
+    ),
+    reduction(
+        "var",
+        moment(1),
+        [case(rand(3, 4), correction=0), case(rand(3, 4), 1, correction=2), case(rand(1, 3), 0)],
+        tolerance=SUM_TOLERANCE,
+    ),
+    reduction(
+        "std",
+        moment(0.5),
+        [case(rand(3, 4), correction=0), case(rand(3, 4), 1, correction=2)],
+        tolerance=SUM_TOLERANCE,
+        twice=True,
+    ),
+    Spec(
+        "var_mean",
+        with_mean(1),
+        SHAPES[:8] + [case(rand(3, 4), 1, correction=0)],
+        method=False,
+        large=LARGE,
+        tolerance=SUM_TOLERANCE,
+    ),
+    Spec(
+        "std_mean",
+        with_mean(0.5),
+        [case(rand(3, 4)), case(rand(3, 4), 1, keepdim=True)],
+        method=False,
+        tolerance=SUM_TOLERANCE,
+    ),
+    Spec(
+        "logsumexp",
+        along(logsumexp),
+        [c for c in SHAPES if len(c.args) > 1 or c.kwargs] + [case(given([[1e4, 1e4], [-np.inf, -np.inf]]), 1)],
+        large=LARGE,
+        errors=WRONG_DIM,
+        tolerance={"bfloat16": (2e-2, 2e-2)},
+    ),
+    Spec(
+        "count_nonzero",
+        lambda x, dim=None: np.count_nonzero(x, over(dim)),
+        [
+            case(rand(3, 4)),
+            case(rand(3, 4), 1),
+            case(rand(2, 3, 4), (0, 2)),
+            case(rand()),
+            case(given([0.0, -0.0, np.nan])),
+        ],
+        dtypes=ALL,
+        result="int64",
+        differentiable=False,
+        large=LARGE,
+    ),
+]
 
 NORMS = [
-    Spec("norm", norm, [case(rand(3, 4)), case(rand(3, 4), 2, 1), case(rand(3, 4), 1, 0), case(rand(3, 4), p=3, dim=(0, 1)), case(rand()),
-         case(rand(3, 4), float("inf"), 1), case(rand(3, 4), float("-inf")), case(rand(3, 4), 0), case(rand(3, 4), "fro"), case(rand(0))],
-         large=case(rand(301, 1003), 2, 1), tolerance=SUM_TOLERANCE, layouts=("transposed", "stepped")),
-    Spec("linalg.vector_norm", vector_norm, [case(rand(3, 4)), case(rand(3, 4), 1.5, 1), case(rand(2, 3, 4), 2, (0, 2), keepdim=True),
-         case(rand(3, 4), float("inf"), 0)], method=False, tolerance=SUM_TOLERANCE, layouts=("transposed", "stepped")),
-    Spec("linalg.norm", lambda x, ord=2, dim=None, keepdim=False: norm(x, ord, dim, keepdim), [case(rand(3, 4)), case(rand(5), 1), case(rand(3, 4), 2, 1)],
-         method=False, tolerance=SUM_TOLERANCE),
-    Spec("dist", lambda a, b, p=2: norm(a - b, p), [case(rand(3, 4), rand(3, 4)), case(rand(3, 4), rand(4), 1)], tolerance=SUM_TOLERANCE),
-]  # fmt: skip
+    Spec(
+        "norm",
+        norm,
+        [
+            case(rand(3, 4)),
+            case(rand(3, 4), 2, 1),
+            case(rand(3, 4), 1, 0),
+            case(rand(3, 4), p=3, dim=(0, 1)),
+            case(rand()),
+            case(rand(3, 4), float("inf"), 1),
+            case(rand(3, 4), float("-inf")),
+            case(rand(3, 4), 0),
+            case(rand(3, 4), "fro"),
+            case(rand(0)),
+        ],
+        large=case(rand(301, 1003), 2, 1),
+        tolerance=SUM_TOLERANCE,
+        layouts=("transposed", "stepped"),
+    ),
+    Spec(
+        "linalg.vector_norm",
+        vector_norm,
+        [
+            case(rand(3, 4)),
+            case(rand(3, 4), 1.5, 1),
+            case(rand(2, 3, 4), 2, (0, 2), keepdim=True),
+            case(rand(3, 4), float("inf"), 0),
+        ],
+        method=False,
+        tolerance=SUM_TOLERANCE,
+        layouts=("transposed", "stepped"),
+    ),
+    Spec(
+        "linalg.norm",
+        lambda x, ord=2, dim=None, keepdim=False: norm(x, ord, dim, keepdim),
+        [case(rand(3, 4)), case(rand(5), 1), case(rand(3, 4), 2, 1)],
+        method=False,
+        tolerance=SUM_TOLERANCE,
+    ),
+    Spec(
+        "dist",
+        lambda a, b, p=2: norm(a - b, p),
+        [case(rand(3, 4), rand(3, 4)), case(rand(3, 4), rand(4), 1)],
+        tolerance=SUM_TOLERANCE,
+    ),
+]
 
 EXTREMES = [
-    reduction("amax", np.max, dtypes=ALL, errors=WRONG_DIM + [error(IndexError, ".*", rand(3, 0), 1)],
-              layouts=("transposed", "stepped")),
+    reduction(
+        "amax",
+        np.max,
+        dtypes=ALL,
+        errors=WRONG_DIM + [error(IndexError, ".*", rand(3, 0), 1)],
+        layouts=("transposed", "stepped"),
+    ),
     reduction("amin", np.min, dtypes=ALL, errors=WRONG_DIM, layouts=("transposed", "stepped")),
-    Spec("aminmax", lambda x, dim=None, keepdim=False: (along(np.min)(x, dim, keepdim), along(np.max)(x, dim, keepdim)),
-         [case(distinct(3, 4)), case(distinct(3, 4), dim=1), case(distinct(2, 3), dim=0, keepdim=True)], dtypes=ALL),
-    Spec("max", extreme(np.max, np.argmax), [case(distinct(3, 4)), case(rand()), *ROWS, case(rand(3, 4), rand(4)),
-         case(given([1.0, np.nan, 3.0])), case(given([[2.0, 5.0, 5.0]]), 1)], dtypes=ALL, result=("same", "int64"), large=case(rand(301, 1003), 1),
-         errors=WRONG_DIM + [error(RuntimeError, ".*", rand(0)), error(IndexError, ".*", rand(3, 0), 1)], layouts=("transposed", "stepped")),
-    Spec("min", extreme(np.min, np.argmin), [case(distinct(3, 4)), case(rand()), *ROWS, case(rand(3, 4), rand(4)),
-         case(given([1.0, np.nan, 3.0])), case(given([[5.0, 2.0, 2.0]]), 1)], dtypes=ALL, result=("same", "int64"), large=case(rand(301, 1003), 1),
-         errors=WRONG_DIM + [error(RuntimeError, ".*", rand(0))], layouts=("transposed", "stepped")),
-    Spec("argmax", indexed(np.argmax), [case(distinct(3, 4)), *ROWS, case(rand()), case(given([1.0, np.nan, 3.0])), case(given([2.0, 7.0, 7.0]))],
-         dtypes=NUMBERS, result="int64", differentiable=False, large=LARGE, errors=WRONG_DIM + [error(IndexError, ".*", rand(0))]),
-    Spec("argmin", indexed(np.argmin), [case(distinct(3, 4)), *ROWS, case(rand()), case(given([1.0, np.nan, 3.0])), case(given([7.0, 2.0, 2.0]))],
-         dtypes=NUMBERS, result="int64", differentiable=False, large=LARGE, errors=WRONG_DIM),
-    Spec("median", median, [case(distinct(3, 5)), case(distinct(3, 4)), case(distinct(3, 5), 1), case(distinct(3, 4), 0, keepdim=True)],
-         dtypes=NUMBERS, result=("same", "int64"), layouts=("transposed", "stepped")),
+    Spec(
+        "aminmax",
+        lambda x, dim=None, keepdim=False: (along(np.min)(x, dim, keepdim), along(np.max)(x, dim, keepdim)),
+        [case(distinct(3, 4)), case(distinct(3, 4), dim=1), case(distinct(2, 3), dim=0, keepdim=True)],
+        dtypes=ALL,
+    ),
+    Spec(
+        "max",
+        extreme(np.max, np.argmax),
+        [
+            case(distinct(3, 4)),
+            case(rand()),
+            *ROWS,
+            case(rand(3, 4), rand(4)),
+            case(given([1.0, np.nan, 3.0])),
+            case(given([[2.0, 5.0, 5.0]]), 1),
+        ],
+        dtypes=ALL,
+        result=("same", "int64"),
+        large=case(rand(301, 1003), 1),
+        errors=WRONG_DIM + [error(RuntimeError, ".*", rand(0)), error(IndexError, ".*", rand(3, 0), 1)],
+        layouts=("transposed", "stepped"),
+    ),
+    Spec(
+        "min",
+        extreme(np.min, np.argmin),
+        [
+            case(distinct(3, 4)),
+            case(rand()),
+            *ROWS,
+            case(rand(3, 4), rand(4)),
+            case(given([1.0, np.nan, 3.0])),
+            case(given([[5.0, 2.0, 2.0]]), 1),
+        ],
+        dtypes=ALL,
+        result=("same", "int64"),
+        large=case(rand(301, 1003), 1),
+        errors=WRONG_DIM + [error(RuntimeError, ".*", rand(0))],
+        layouts=("transposed", "stepped"),
+    ),
+    Spec(
+        "argmax",
+        indexed(np.argmax),
+        [case(distinct(3, 4)), *ROWS, case(rand()), case(given([1.0, np.nan, 3.0])), case(given([2.0, 7.0, 7.0]))],
+        dtypes=NUMBERS,
+        result="int64",
+        differentiable=False,
+        large=LARGE,
+        errors=WRONG_DIM + [error(IndexError, ".*", rand(0))],
+    ),
+    Spec(
+        "argmin",
+        indexed(np.argmin),
+        [case(distinct(3, 4)), *ROWS, case(rand()), case(given([1.0, np.nan, 3.0])), case(given([7.0, 2.0, 2.0]))],
+        dtypes=NUMBERS,
+        result="int64",
+        differentiable=False,
+        large=LARGE,
+        errors=WRONG_DIM,
+    ),
+    Spec(
+        "median",
+        median,
+        [case(distinct(3, 5)), case(distinct(3, 4)), case(distinct(3, 5), 1), case(distinct(3, 4), 0, keepdim=True)],
+        dtypes=NUMBERS,
+        result=("same", "int64"),
+        layouts=("transposed", "stepped"),
+    ),
+    Spec(
+        "nanmedian",
+        nanmedian,
+        [
+            case(distinct(3, 5)),
+            case(distinct(3, 5), 1),
+            case(given([[3.0, np.nan, 1.0, 2.0], [np.nan, 4.0, np.nan, np.nan]]), 1),
+            case(distinct(2, 3), 0, keepdim=True),
+        ],
+        result=("same", "int64"),
+        layouts=("transposed", "stepped"),
+    ),
+    Spec(
+        "mode",
+        mode,
+        [case(given([[1.0, 2.0, 2.0, 3.0], [5.0, 4.0, 4.0, 5.0]])), case(given([[1.0, 2.0], [1.0, 3.0]]), 0)],
+        dtypes=NUMBERS,
+        result=("same", "int64"),
+        layouts=(),
+    ),
+    Spec(
+        "quantile",
+        quantile(np.quantile),
+        [
+            case(distinct(3, 5), 0.3),
+            case(distinct(3, 5), 0.3, 1),
+            case(distinct(3, 5), 0.5, dim=0, keepdim=True),
+            *(case(distinct(7), 0.4, 0, interpolation=i) for i in ("lower", "higher", "nearest", "midpoint")),
+        ],
+        dtypes=("float32", "float64"),
+        errors=[error(RuntimeError, ".*", rand(3), 1.5)],
+    ),
+    Spec(
+        "nanquantile",
+        quantile(np.nanquantile),
+        [case(given([[3.0, np.nan, 1.0, 2.0], [1.0, 4.0, np.nan, np.nan]]), 0.4, 1)],
+        dtypes=("float32", "float64"),
+    ),
     reduction("all", truth(np.all), [*EMPTY], dtypes=ALL[:-2] + ("bool",), result="bool", differentiable=False),
     reduction("any", truth(np.any), [*EMPTY], dtypes=ALL[:-2] + ("bool",), result="bool", differentiable=False),
-]  # fmt: skip
+]
 
 RUNNING = [
-    Spec("cumsum", running(np.cumsum), ALONG, dtypes=ALL, result="sum", inplace=True, out=True, errors=WRONG_DIM, large=case(rand(301, 1003), 1),
-         tolerance=SUM_TOLERANCE, bench=[case(rand(1024, 1024), 1)]),
-    Spec("cumprod", running(np.cumprod), [*ALONG[:-1], case(given([[2.0, 0.0, 3.0], [0.0, 0.0, 1.0]]), 1)], dtypes=ALL, result="sum", inplace=True,
-         out=True, large=case(positive(301, 1003, low=0.99, high=1.01), 1), tolerance={"float32": (2e-5, 2e-5), "float16": (1e-2, 1e-2), "bfloat16": (5e-2, 5e-2)}),
-    Spec("cummax", running_extreme(np.greater_equal), ALONG, dtypes=NUMBERS, result=("same", "int64"), large=case(rand(301, 1003), 1),
-         errors=WRONG_DIM),
-    Spec("cummin", running_extreme(np.less_equal), ALONG, dtypes=NUMBERS, result=("same", "int64"), large=case(rand(301, 1003), 1),
-         errors=WRONG_DIM),
-    Spec("logcumsumexp", running(logcumsumexp), ALONG, out=True, large=case(rand(301, 1003), 1), errors=WRONG_DIM,
-         tolerance={"float16": (4e-3, 4e-3), "bfloat16": (4e-2, 4e-2)}),
-]  # fmt: skip
+    Spec(
+        "cumsum",
+        running(np.cumsum),
+        ALONG,
+        dtypes=ALL,
+        result="sum",
+        inplace=True,
+        out=True,
+        errors=WRONG_DIM,
+        large=case(rand(301, 1003), 1),
+        tolerance=SUM_TOLERANCE,
+        bench=[case(rand(1024, 1024), 1)],
+    ),
+    Spec(
+        "cumprod",
+        running(np.cumprod),
+        [*ALONG[:-1], case(given([[2.0, 0.0, 3.0], [0.0, 0.0, 1.0]]), 1)],
+        dtypes=ALL,
+        result="sum",
+        inplace=True,
+        out=True,
+        large=case(positive(301, 1003, low=0.99, high=1.01), 1),
+        tolerance={"float32": (2e-5, 2e-5), "float16": (1e-2, 1e-2), "bfloat16": (5e-2, 5e-2)},
+    ),
+    Spec(
+        "cummax",
+        running_extreme(np.greater_equal),
+        ALONG,
+        dtypes=NUMBERS,
+        result=("same", "int64"),
+        large=case(rand(301, 1003), 1),
+        errors=WRONG_DIM,
+    ),
+    Spec(
+        "cummin",
+        running_extreme(np.less_equal),
+        ALONG,
+        dtypes=NUMBERS,
+        result=("same", "int64"),
+        large=case(rand(301, 1003), 1),
+        errors=WRONG_DIM,
+    ),
+    Spec(
+        "logcumsumexp",
+        running(logcumsumexp),
+        ALONG,
+        out=True,
+        large=case(rand(301, 1003), 1),
+        errors=WRONG_DIM,
+        tolerance={"float16": (4e-3, 4e-3), "bfloat16": (4e-2, 4e-2)},
+    ),
+]
 
 EQUALITY = [
-    Spec("equal", lambda a, b: a.shape == b.shape and bool(np.array_equal(a, b)), [case(rand(3, 4), rand(3, 4)), case(given([1, 2]), given([1, 2])),
-         case(rand(3), rand(4)), case(rand(0), rand(0))], dtypes=ALL, differentiable=False),
-    Spec("allclose", lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: bool(np.allclose(a, b, rtol, atol, equal_nan)),
-         [case(given([1.0, 2.0]), given([1.0, 2.0])), case(rand(3), rand(3)), case(given([1.0, 2.0]), given([1.0, 2.1]), rtol=0.1)], differentiable=False,
-         dtypes=("float32", "float64")),
-    Spec("trace", np.trace, [case(rand(3, 3)), case(rand(3, 5)), case(rand(4, 2))], dtypes=NUMBERS, result="sum", tolerance=SUM_TOLERANCE,
-         errors=[error(RuntimeError, ".*", rand(3))]),
-]  # fmt: skip
+    Spec(
+        "equal",
+        lambda a, b: a.shape == b.shape and bool(np.array_equal(a, b)),
+        [
+            case(rand(3, 4), rand(3, 4)),
+            case(given([1, 2]), given([1, 2])),
+            case(rand(3), rand(4)),
+            case(rand(0), rand(0)),
+        ],
+        dtypes=ALL,
+        differentiable=False,
+    ),
+    Spec(
+        "allclose",
+        lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: bool(np.allclose(a, b, rtol, atol, equal_nan)),
+        [
+            case(given([1.0, 2.0]), given([1.0, 2.0])),
+            case(rand(3), rand(3)),
+            case(given([1.0, 2.0]), given([1.0, 2.1]), rtol=0.1),
+        ],
+        differentiable=False,
+        dtypes=("float32", "float64"),
+    ),
+    Spec(
+        "trace",
+        np.trace,
+        [case(rand(3, 3)), case(rand(3, 5)), case(rand(4, 2))],
+        dtypes=NUMBERS,
+        result="sum",
+        tolerance=SUM_TOLERANCE,
+        errors=[error(RuntimeError, ".*", rand(3))],
+    ),
+]
 
 SPECS = SUMS + NORMS + EXTREMES + RUNNING + EQUALITY

@@ -1,5 +1,7 @@
 """Views, shapes, joining and arranging: no arithmetic, every dtype."""
 
+from itertools import combinations, combinations_with_replacement
+
 import numpy as np
 
 from . import ALL, FLOATS, Spec, case, error, given, rand
@@ -128,6 +130,11 @@ def meshgrid(*xs, indexing="ij"):
     return np.meshgrid(*xs, indexing=indexing)
 
 
+def combined(x, r=2, with_replacement=False):
+    chosen = (combinations_with_replacement if with_replacement else combinations)(x, r)
+    return np.array(list(chosen), x.dtype).reshape(-1, r)
+
+
 def block_diag(*xs):
     xs = [np.atleast_2d(x) for x in xs]
     y = np.zeros(np.sum([x.shape for x in xs], 0), xs[0].dtype)
@@ -146,69 +153,237 @@ RANGE = [error(IndexError, ".*3", rand(2, 3, 4), 3, 0)]
 X = rand(2, 3, 4)
 
 VIEWS = [
-    view("reshape", reshape, [case(X, (6, 4)), case(X, (-1,)), case(X, (2, -1, 2)), case(rand(), (1, 1)), case(rand(0, 3), (3, 0)), case(rand(1), ())],
-         view=False, errors=[error(RuntimeError, ".*5", X, (5, 5)), error(RuntimeError, ".*", X, (-1, -1))]),
-    view("view", reshape, [case(X, (6, 4)), case(X, -1), case(X, 2, 12), case(rand(0, 3), 3, -1, 1).of(()), case(rand(), 1, 1)], layouts=(),
-         errors=[error(RuntimeError, ".*5", X, (5, 5))]),
+    view(
+        "reshape",
+        reshape,
+        [
+            case(X, (6, 4)),
+            case(X, (-1,)),
+            case(X, (2, -1, 2)),
+            case(rand(), (1, 1)),
+            case(rand(0, 3), (3, 0)),
+            case(rand(1), ()),
+        ],
+        view=False,
+        errors=[error(RuntimeError, ".*5", X, (5, 5)), error(RuntimeError, ".*", X, (-1, -1))],
+    ),
+    view(
+        "view",
+        reshape,
+        [case(X, (6, 4)), case(X, -1), case(X, 2, 12), case(rand(0, 3), 3, -1, 1).of(()), case(rand(), 1, 1)],
+        layouts=(),
+        errors=[error(RuntimeError, ".*5", X, (5, 5))],
+    ),
     view("view_as", lambda x, y: x.reshape(y.shape), [case(X, rand(6, 4).const)], layouts=()),
     view("reshape_as", lambda x, y: x.reshape(y.shape), [case(X, rand(6, 4).const)], view=False),
-    view("transpose", np.swapaxes, [case(X, 0, 1), case(X, -1, 0), case(X, 1, 1), case(rand(0, 3), 0, 1)], errors=RANGE),
+    view(
+        "transpose", np.swapaxes, [case(X, 0, 1), case(X, -1, 0), case(X, 1, 1), case(rand(0, 3), 0, 1)], errors=RANGE
+    ),
     view("swapaxes", np.swapaxes, [case(X, 0, 1)], errors=RANGE),
     view("swapdims", np.swapaxes, [case(X, 0, 2)], errors=RANGE),
-    view("permute", permute, [case(X, (2, 0, 1)), case(X, (-1, 0, 1)), case(rand(), ())],
-         errors=[error(RuntimeError, ".*", X, (0, 1)), error(RuntimeError, ".*", X, (0, 0, 1)), error(IndexError, ".*7", X, (0, 1, 7))]),
+    view(
+        "permute",
+        permute,
+        [case(X, (2, 0, 1)), case(X, (-1, 0, 1)), case(rand(), ())],
+        errors=[
+            error(RuntimeError, ".*", X, (0, 1)),
+            error(RuntimeError, ".*", X, (0, 0, 1)),
+            error(IndexError, ".*7", X, (0, 1, 7)),
+        ],
+    ),
     view("t", np.transpose, [case(rand(3, 4)), case(rand(3)), case(rand())], errors=[error(RuntimeError, ".*", X)]),
     view("T", np.transpose, [case(rand(3, 4))], call=lambda torch, x: x.T, method=False),
     view("mT", lambda x: np.swapaxes(x, -1, -2), [case(X)], call=lambda torch, x: x.mT, method=False),
     view("adjoint", lambda x: np.swapaxes(x, -1, -2), [case(X)]),
-    view("movedim", movedim, [case(X, 0, 2), case(X, (0, 1), (2, 0)), case(X, -1, 0)], errors=[error(RuntimeError, ".*", X, (0, 0), (1, 2))]),
+    view(
+        "movedim",
+        movedim,
+        [case(X, 0, 2), case(X, (0, 1), (2, 0)), case(X, -1, 0)],
+        errors=[error(RuntimeError, ".*", X, (0, 0), (1, 2))],
+    ),
     view("moveaxis", movedim, [case(X, 0, 2)]),
-    view("squeeze", squeeze, [case(rand(1, 3, 1)), case(rand(1, 3, 1), 0), case(rand(1, 3, 1), 1), case(rand(1, 3, 1), (0, 2)), case(rand())],
-         errors=[error(IndexError, ".*3", rand(1, 2), 3)]),
-    view("unsqueeze", np.expand_dims, [case(X, 0), case(X, -1), case(X, 2), case(rand(), 0)], errors=[error(IndexError, ".*4", X, 4)]),
-    view("flatten", flatten, [case(X), case(X, 1), case(X, 0, 1), case(rand()), case(rand(3))], view=False, errors=[error(RuntimeError, ".*", X, 2, 1)]),
-    view("unflatten", unflatten, [case(rand(6, 4), 0, (2, 3)), case(rand(6, 4), -1, (2, 2))], errors=[error(RuntimeError, ".*", rand(6, 4), 0, (4, 2))]),
+    view(
+        "squeeze",
+        squeeze,
+        [
+            case(rand(1, 3, 1)),
+            case(rand(1, 3, 1), 0),
+            case(rand(1, 3, 1), 1),
+            case(rand(1, 3, 1), (0, 2)),
+            case(rand()),
+        ],
+        errors=[error(IndexError, ".*3", rand(1, 2), 3)],
+    ),
+    view(
+        "unsqueeze",
+        np.expand_dims,
+        [case(X, 0), case(X, -1), case(X, 2), case(rand(), 0)],
+        errors=[error(IndexError, ".*4", X, 4)],
+    ),
+    view(
+        "flatten",
+        flatten,
+        [case(X), case(X, 1), case(X, 0, 1), case(rand()), case(rand(3))],
+        view=False,
+        errors=[error(RuntimeError, ".*", X, 2, 1)],
+    ),
+    view(
+        "unflatten",
+        unflatten,
+        [case(rand(6, 4), 0, (2, 3)), case(rand(6, 4), -1, (2, 2))],
+        errors=[error(RuntimeError, ".*", rand(6, 4), 0, (4, 2))],
+    ),
     view("ravel", np.ravel, [case(X), case(rand())], view=False),
-    view("expand", expand, [case(rand(3, 1), 3, 4), case(rand(3, 1), (2, -1, 4)), case(rand(), 2, 3), case(rand(1, 3), 0, 3)],
-         errors=[error(RuntimeError, ".*3.*5|.*5.*3", rand(3, 1), 5, 4), error(RuntimeError, ".*", rand(3, 1), 4)]),
+    view(
+        "expand",
+        expand,
+        [case(rand(3, 1), 3, 4), case(rand(3, 1), (2, -1, 4)), case(rand(), 2, 3), case(rand(1, 3), 0, 3)],
+        errors=[error(RuntimeError, ".*3.*5|.*5.*3", rand(3, 1), 5, 4), error(RuntimeError, ".*", rand(3, 1), 4)],
+    ),
     view("expand_as", lambda x, y: np.broadcast_to(x, y.shape), [case(rand(3, 1), rand(2, 3, 4).const)]),
     view("broadcast_to", np.broadcast_to, [case(rand(3, 1), (2, 3, 4))]),
-    view("narrow", narrow, [case(X, 1, 1, 2), case(X, -1, 0, 3), case(X, 0, 1, 0), case(X, 2, -2, 2)],
-         errors=[error(RuntimeError, ".*", X, 1, 2, 2), error(RuntimeError, ".*", X, 1, 0, -1)]),
-    view("select", lambda x, dim, index: x.take(index, dim), [case(X, 1, 2), case(X, -1, -1), case(X, 0, 0)], errors=[error(IndexError, ".*5", X, 1, 5)]),
-    view("diagonal", diagonal, [case(rand(3, 4)), case(rand(3, 4), 1), case(rand(3, 4), -2), case(X, 0, 1, 2), case(X, 1, -1, 0), case(rand(3, 4), 9)],
-         errors=[error(RuntimeError, ".*", X, 0, 1, 1)]),
-    view("unfold", unfold, [case(rand(7), 0, 3, 2), case(rand(2, 7), 1, 3, 1), case(rand(5, 2), 0, 2, 2)], errors=[error(RuntimeError, ".*", rand(7), 0, 9, 1), error(RuntimeError, ".*", rand(7), 0, 2, 0)]),
-    view("as_strided", as_strided, [case(rand(12), (2, 3), (4, 1)), case(rand(12), (2, 3), (1, 2), 1), case(rand(12), (3, 3), (1, 1), 2)],
-         layouts=(), errors=[error(RuntimeError, ".*", rand(4), (9,), (1,)), error(RuntimeError, ".*", rand(4), (2, 2), (1,))]),
+    view(
+        "narrow",
+        narrow,
+        [case(X, 1, 1, 2), case(X, -1, 0, 3), case(X, 0, 1, 0), case(X, 2, -2, 2)],
+        errors=[error(RuntimeError, ".*", X, 1, 2, 2), error(RuntimeError, ".*", X, 1, 0, -1)],
+    ),
+    view(
+        "select",
+        lambda x, dim, index: x.take(index, dim),
+        [case(X, 1, 2), case(X, -1, -1), case(X, 0, 0)],
+        errors=[error(IndexError, ".*5", X, 1, 5)],
+    ),
+    view(
+        "diagonal",
+        diagonal,
+        [
+            case(rand(3, 4)),
+            case(rand(3, 4), 1),
+            case(rand(3, 4), -2),
+            case(X, 0, 1, 2),
+            case(X, 1, -1, 0),
+            case(rand(3, 4), 9),
+        ],
+        errors=[error(RuntimeError, ".*", X, 0, 1, 1)],
+    ),
+    view(
+        "unfold",
+        unfold,
+        [case(rand(7), 0, 3, 2), case(rand(2, 7), 1, 3, 1), case(rand(5, 2), 0, 2, 2)],
+        errors=[error(RuntimeError, ".*", rand(7), 0, 9, 1), error(RuntimeError, ".*", rand(7), 0, 2, 0)],
+    ),
+    view(
+        "as_strided",
+        as_strided,
+        [case(rand(12), (2, 3), (4, 1)), case(rand(12), (2, 3), (1, 2), 1), case(rand(12), (3, 3), (1, 1), 2)],
+        layouts=(),
+        errors=[error(RuntimeError, ".*", rand(4), (9,), (1,)), error(RuntimeError, ".*", rand(4), (2, 2), (1,))],
+    ),
     view("detach", lambda x: x, [case(X), case(rand())], differentiable=False),
     view("unbind", unbind, [case(X), case(X, 1), case(X, -1), case(rand(0, 3))]),
-    view("split", split, [case(rand(7, 2), 3), case(X, 2, -1), case(X, [1, 2], 1), case(rand(0, 2), 3), case(rand(4), 9)],
-         errors=[error(RuntimeError, ".*", rand(4), [1, 2])]),
-    view("split_with_sizes", split, [case(X, [1, 2], 1), case(rand(4), (4, 0))], errors=[error(RuntimeError, ".*", rand(4), [1, 2])]),
-    view("chunk", chunk, [case(rand(7, 2), 3), case(X, 2, -1), case(rand(2), 5)], errors=[error(RuntimeError, ".*", rand(4), 0)]),
-    view("tensor_split", tensor_split, [case(rand(7, 2), 3), case(X, (1, 2), 2), case(X, 2, 1)], errors=[error(RuntimeError, ".*", rand(4), 0)]),
-    view("hsplit", np.hsplit, [case(rand(2, 4), 2), case(rand(4), 2)], errors=[error(RuntimeError, ".*", rand(2, 3), 2)]),
+    view(
+        "split",
+        split,
+        [case(rand(7, 2), 3), case(X, 2, -1), case(X, [1, 2], 1), case(rand(0, 2), 3), case(rand(4), 9)],
+        errors=[error(RuntimeError, ".*", rand(4), [1, 2])],
+    ),
+    view(
+        "split_with_sizes",
+        split,
+        [case(X, [1, 2], 1), case(rand(4), (4, 0))],
+        errors=[error(RuntimeError, ".*", rand(4), [1, 2])],
+    ),
+    view(
+        "chunk",
+        chunk,
+        [case(rand(7, 2), 3), case(X, 2, -1), case(rand(2), 5)],
+        errors=[error(RuntimeError, ".*", rand(4), 0)],
+    ),
+    view(
+        "tensor_split",
+        tensor_split,
+        [case(rand(7, 2), 3), case(X, (1, 2), 2), case(X, 2, 1)],
+        errors=[error(RuntimeError, ".*", rand(4), 0)],
+    ),
+    view(
+        "hsplit", np.hsplit, [case(rand(2, 4), 2), case(rand(4), 2)], errors=[error(RuntimeError, ".*", rand(2, 3), 2)]
+    ),
     view("vsplit", np.vsplit, [case(rand(4, 2), 2)]),
     view("dsplit", np.dsplit, [case(rand(2, 3, 4), 2)]),
-]  # fmt: skip
+]
 
 JOINED = [
-    moves("cat", cat, [case([rand(2, 3), rand(4, 3)]), case([rand(2, 3), rand(2, 1)], 1), case([rand(2, 3)], -1), case([rand(0), rand(2, 3)]), case([rand(2, 0), rand(2, 3)], dim=1),
-          case([rand(1, 2, 3), rand(1, 2, 3), rand(1, 2, 3)], 2)], method=False, out=True, large=case([rand(301, 200), rand(150, 200)]), bench=[case([rand(256, 256), rand(256, 256)], 1)],
-          errors=[error(RuntimeError, ".*", [rand(2, 3), rand(2, 4)]), error((RuntimeError, ValueError), ".*", []), error(IndexError, ".*2", [rand(2, 3), rand(2, 3)], 2)]),
+    moves(
+        "cat",
+        cat,
+        [
+            case([rand(2, 3), rand(4, 3)]),
+            case([rand(2, 3), rand(2, 1)], 1),
+            case([rand(2, 3)], -1),
+            case([rand(0), rand(2, 3)]),
+            case([rand(2, 0), rand(2, 3)], dim=1),
+            case([rand(1, 2, 3), rand(1, 2, 3), rand(1, 2, 3)], 2),
+        ],
+        method=False,
+        out=True,
+        large=case([rand(301, 200), rand(150, 200)]),
+        bench=[case([rand(256, 256), rand(256, 256)], 1)],
+        errors=[
+            error(RuntimeError, ".*", [rand(2, 3), rand(2, 4)]),
+            error((RuntimeError, ValueError), ".*", []),
+            error(IndexError, ".*2", [rand(2, 3), rand(2, 3)], 2),
+        ],
+    ),
     moves("concat", cat, [case([rand(2, 3), rand(4, 3)])], method=False),
-    moves("stack", lambda xs, dim=0: np.stack(xs, dim), [case([rand(2, 3), rand(2, 3)]), case([rand(2, 3), rand(2, 3)], 1), case([rand(2), rand(2)], -1), case([rand(), rand()]), case([rand(0), rand(0)])],
-          method=False, out=True, errors=[error(RuntimeError, ".*", [rand(2, 3), rand(2, 4)])]),
-    moves("hstack", np.hstack, [case([rand(2, 3), rand(2, 1)]), case([rand(3), rand(2)]), case([rand(), rand()])], method=False),
+    moves(
+        "stack",
+        lambda xs, dim=0: np.stack(xs, dim),
+        [
+            case([rand(2, 3), rand(2, 3)]),
+            case([rand(2, 3), rand(2, 3)], 1),
+            case([rand(2), rand(2)], -1),
+            case([rand(), rand()]),
+            case([rand(0), rand(0)]),
+        ],
+        method=False,
+        out=True,
+        errors=[error(RuntimeError, ".*", [rand(2, 3), rand(2, 4)])],
+    ),
+    moves(
+        "hstack",
+        np.hstack,
+        [case([rand(2, 3), rand(2, 1)]), case([rand(3), rand(2)]), case([rand(), rand()])],
+        method=False,
+    ),
     moves("vstack", np.vstack, [case([rand(2, 3), rand(1, 3)]), case([rand(3), rand(3)])], method=False),
     moves("dstack", np.dstack, [case([rand(2, 3), rand(2, 3)]), case([rand(3), rand(3)])], method=False),
     moves("column_stack", np.column_stack, [case([rand(3), rand(3, 2)])], method=False),
     moves("block_diag", block_diag, [case(rand(2, 3), rand(1, 2)), case(rand(2), rand())], method=False),
-    moves("broadcast_tensors", lambda *xs: np.broadcast_arrays(*xs), [case(rand(3, 1), rand(4))], method=False, errors=[error(RuntimeError, ".*", rand(3), rand(4))]),
-    moves("meshgrid", meshgrid, [case(rand(3), rand(4), indexing="ij"), case(rand(3), rand(4), indexing="xy"), case(rand(2), rand(3), rand(4), indexing="ij")], method=False),
-    moves("cartesian_prod", lambda *xs: np.stack([m.ravel() for m in np.meshgrid(*xs, indexing="ij")], 1), [case(rand(3), rand(4))], method=False),
-]  # fmt: skip
+    moves(
+        "broadcast_tensors",
+        lambda *xs: np.broadcast_arrays(*xs),
+        [case(rand(3, 1), rand(4))],
+        method=False,
+        errors=[error(RuntimeError, ".*", rand(3), rand(4))],
+    ),
+    moves(
+        "meshgrid",
+        meshgrid,
+        [
+            case(rand(3), rand(4), indexing="ij"),
+            case(rand(3), rand(4), indexing="xy"),
+            case(rand(2), rand(3), rand(4), indexing="ij"),
+        ],
+        method=False,
+    ),
+    moves(
+        "cartesian_prod",
+        lambda *xs: np.stack([m.ravel() for m in np.meshgrid(*xs, indexing="ij")], 1),
+        [case(rand(3), rand(4))],
+        method=False,
+    ),
+]
 
 # the padding modes that read the input: floats, and at least two dimensions
 PAD_MODES = [
@@ -223,28 +398,105 @@ PAD_MODES = [
 ARRANGED = [
     moves("clone", lambda x: x, [case(X), case(rand()), case(rand(0, 3))], large=case(rand(301, 233))),
     moves("contiguous", lambda x: x, [case(X), case(rand())], method=False),
-    moves("flip", np.flip, [case(X, (0,)), case(X, (0, 2)), case(X, (-1,)), case(rand(0, 3), (0,))], large=case(rand(301, 233), (0, 1)), errors=[error((RuntimeError, IndexError), ".*", X, (0, 0))]),
+    moves(
+        "flip",
+        np.flip,
+        [case(X, (0,)), case(X, (0, 2)), case(X, (-1,)), case(rand(0, 3), (0,))],
+        large=case(rand(301, 233), (0, 1)),
+        errors=[error((RuntimeError, IndexError), ".*", X, (0, 0))],
+    ),
     moves("fliplr", np.fliplr, [case(rand(2, 3))]),
     moves("flipud", np.flipud, [case(rand(2, 3)), case(rand(3))]),
-    moves("roll", lambda x, shifts, dims=None: np.roll(x, shifts, dims), [case(X, 1, 0), case(X, -5, 2), case(X, (1, 2), (0, 1)), case(X, 5), case(rand(0), 1, 0)],
-          errors=[error(RuntimeError, ".*", X, (1, 2), 0)]),
-    moves("rot90", lambda x, k=1, dims=(0, 1): np.rot90(x, k, dims), [case(rand(2, 3)), case(rand(2, 3), 2), case(X, 3, (1, 2)), case(X, -1, (0, 2))]),
-    moves("repeat", repeat, [case(rand(2, 3), 2, 1), case(rand(2, 3), (2, 1, 3)), case(rand(), 3), case(rand(2), 0)], errors=[error(RuntimeError, ".*", rand(2, 3), 2)]),
+    moves(
+        "roll",
+        lambda x, shifts, dims=None: np.roll(x, shifts, dims),
+        [case(X, 1, 0), case(X, -5, 2), case(X, (1, 2), (0, 1)), case(X, 5), case(rand(0), 1, 0)],
+        errors=[error(RuntimeError, ".*", X, (1, 2), 0)],
+    ),
+    moves(
+        "rot90",
+        lambda x, k=1, dims=(0, 1): np.rot90(x, k, dims),
+        [case(rand(2, 3)), case(rand(2, 3), 2), case(X, 3, (1, 2)), case(X, -1, (0, 2))],
+    ),
+    moves(
+        "repeat",
+        repeat,
+        [case(rand(2, 3), 2, 1), case(rand(2, 3), (2, 1, 3)), case(rand(), 3), case(rand(2), 0)],
+        errors=[error(RuntimeError, ".*", rand(2, 3), 2)],
+    ),
     moves("tile", tile, [case(rand(2, 3), (2,)), case(rand(2, 3), (2, 1, 3))]),
-    moves("repeat_interleave", repeat_interleave, [case(rand(2, 3), 2), case(rand(2, 3), 2, 0), case(rand(2, 3), given([1, 2], "int64"), dim=0), case(rand(3), given([0, 2, 1], "int64"), 0)],
-          layouts=("transposed", "stepped"), errors=[error(RuntimeError, ".*", rand(3), given([-1, 2, 1], "int64"), 0)]),
-    moves("tril", np.tril, [case(rand(3, 4)), case(rand(3, 4), 1), case(rand(2, 3, 3), -1), case(rand(0, 3))], inplace=True, out=True, errors=[error(RuntimeError, ".*", rand(3))]),
-    moves("triu", np.triu, [case(rand(3, 4)), case(rand(3, 4), 1), case(rand(2, 3, 3), -1), case(rand(0, 3))], inplace=True, out=True, errors=[error(RuntimeError, ".*", rand(3))]),
-    moves("diag", np.diag, [case(rand(3)), case(rand(3), 1), case(rand(3, 4)), case(rand(3, 4), -1)], errors=[error(RuntimeError, ".*", X)]),
+    moves(
+        "repeat_interleave",
+        repeat_interleave,
+        [
+            case(rand(2, 3), 2),
+            case(rand(2, 3), 2, 0),
+            case(rand(2, 3), given([1, 2], "int64"), dim=0),
+            case(rand(3), given([0, 2, 1], "int64"), 0),
+        ],
+        layouts=("transposed", "stepped"),
+        errors=[error(RuntimeError, ".*", rand(3), given([-1, 2, 1], "int64"), 0)],
+    ),
+    moves(
+        "tril",
+        np.tril,
+        [case(rand(3, 4)), case(rand(3, 4), 1), case(rand(2, 3, 3), -1), case(rand(0, 3))],
+        inplace=True,
+        out=True,
+        errors=[error(RuntimeError, ".*", rand(3))],
+    ),
+    moves(
+        "triu",
+        np.triu,
+        [case(rand(3, 4)), case(rand(3, 4), 1), case(rand(2, 3, 3), -1), case(rand(0, 3))],
+        inplace=True,
+        out=True,
+        errors=[error(RuntimeError, ".*", rand(3))],
+    ),
+    moves(
+        "diag",
+        np.diag,
+        [case(rand(3)), case(rand(3), 1), case(rand(3, 4)), case(rand(3, 4), -1)],
+        errors=[error(RuntimeError, ".*", X)],
+    ),
     moves("diag_embed", diag_embed, [case(rand(3)), case(rand(2, 3)), case(rand(2, 3), 1), case(rand(2, 3), -1, 0, 2)]),
     moves("diagflat", lambda x, offset=0: np.diagflat(x, offset), [case(rand(2, 2)), case(rand(3), 1)]),
     moves("atleast_1d", np.atleast_1d, [case(rand()), case(rand(2))], method=False),
     moves("atleast_2d", np.atleast_2d, [case(rand()), case(rand(2))], method=False),
     moves("atleast_3d", np.atleast_3d, [case(rand()), case(rand(2)), case(rand(2, 3))], method=False),
-    moves("nn.functional.pad", pad,
-          [case(rand(2, 3), (1, 2)), case(rand(2, 3), (1, 2, 3, 0), value=7), case(rand(2, 5), (-1, -2)), case(rand(2, 5), (2, -1, 0, 1)), case(rand(2, 3), ()), case(rand(0, 3), (1, 1, 1, 1)),
-           *(c.of(FLOATS) for c in PAD_MODES)], method=False, large=case(rand(150, 301), (1, 2, 3, 4)), errors=[error(RuntimeError, ".*", rand(2, 3), (1,)), error(RuntimeError, ".*", rand(2, 3), (-2, -2)),
-                  error(RuntimeError, ".*", rand(1, 2, 3), (3, 0), mode="reflect")]),
-]  # fmt: skip
+    moves(
+        "combinations",
+        combined,
+        [case(rand(4)), case(rand(4), 3), case(rand(3), 2, True), case(rand(2), 3)],
+        layouts=("stepped",),
+        method=False,
+    ),
+    moves(
+        "constant_pad_nd",
+        lambda x, widths, value=0: pad(x, widths, value=value),
+        [case(rand(2, 3), (1, 2)), case(rand(2, 3), (1, 2, 3, 0), 7)],
+        method=False,
+    ),
+    moves(
+        "nn.functional.pad",
+        pad,
+        [
+            case(rand(2, 3), (1, 2)),
+            case(rand(2, 3), (1, 2, 3, 0), value=7),
+            case(rand(2, 5), (-1, -2)),
+            case(rand(2, 5), (2, -1, 0, 1)),
+            case(rand(2, 3), ()),
+            case(rand(0, 3), (1, 1, 1, 1)),
+            *(c.of(FLOATS) for c in PAD_MODES),
+        ],
+        method=False,
+        large=case(rand(150, 301), (1, 2, 3, 4)),
+        errors=[
+            error(RuntimeError, ".*", rand(2, 3), (1,)),
+            error(RuntimeError, ".*", rand(2, 3), (-2, -2)),
+            error(RuntimeError, ".*", rand(1, 2, 3), (3, 0), mode="reflect"),
+        ],
+    ),
+]
 
 SPECS = VIEWS + JOINED + ARRANGED
