@@ -426,8 +426,7 @@ class _Reader:
             return [self._decode(entry) for entry in node]
         if "tensor" in node:
             return self._tensor(node)
-        kind = next(iter(node))
-        value = node[kind]
+        kind, value = next(iter(node.items()), ("", None))
         if kind in ("dict", "ordered_dict"):
             pairs = [(self._decode(key), self._decode(entry)) for key, entry in value]
             if kind == "dict":
