@@ -6,20 +6,14 @@
 
 #include "core/allocator.h"
 #include "core/error.h"
+#include "kernels/cuda/target.h"
 #include "kernels/targets.h"
 
 namespace tessel {
 
 namespace {
 
-// What the library exports: its table and memory, or null and why not.
-struct CudaTarget {
-  const Kernels* kernels;
-  const Allocator* allocator;
-  int devices;
-  const char* problem;
-};
-using Entry = const CudaTarget* (*)();
+using Entry = const cuda::Target* (*)();
 
 struct Loaded {
   const Kernels* kernels = nullptr;
@@ -42,7 +36,7 @@ Loaded load() {
     return loaded;
   }
   auto entry = reinterpret_cast<Entry>(dlsym(library, "tessel_cuda_target"));
-  const CudaTarget* target = entry ? entry() : nullptr;
+  const cuda::Target* target = entry ? entry() : nullptr;
   if (!target || !target->kernels) {
     loaded.problem = target && target->problem ? target->problem : "the CUDA library does not fit this build of tessel";
     return loaded;
@@ -53,7 +47,7 @@ Loaded load() {
   return loaded;
 }
 
-const Loaded& cuda() {
+const Loaded& loaded_target() {
   static const Loaded loaded = load();
   return loaded;
 }
@@ -61,11 +55,11 @@ const Loaded& cuda() {
 }  // namespace
 
 const Kernels& cuda_kernels() {
-  check(cuda().kernels != nullptr, "cuda: no CUDA device can be used: ", cuda().problem);
-  return *cuda().kernels;
+  check(loaded_target().kernels != nullptr, "cuda: no CUDA device can be used: ", loaded_target().problem);
+  return *loaded_target().kernels;
 }
 
-bool has_cuda() { return cuda().kernels != nullptr; }
-int cuda_devices() { return cuda().devices; }
+bool has_cuda() { return loaded_target().kernels != nullptr; }
+int cuda_devices() { return loaded_target().devices; }
 
 }  // namespace tessel
