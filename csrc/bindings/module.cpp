@@ -28,6 +28,8 @@ PYBIND11_MODULE(_C, m) {
     bind_creation();
     bind_reduce();
     bind_views();
+    bind_indexing();
+    bind_sort();
     bind_matmul();
     bind_conv();
     install_ops(m.ptr());

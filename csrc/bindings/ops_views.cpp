@@ -1,21 +1,160 @@
-// Views and shapes in Python.
+// Views, shapes, joining and arranging in Python.
 #include "bindings/registry.h"
 
 namespace tessel::python {
 
-void bind_views() {
-  add_op("view(Tensor input, int[*] size) -> Tensor", &view, "", kMethod);
-  add_op("reshape(Tensor input, int[*] shape) -> Tensor", &reshape);
-  add_op("permute(Tensor input, int[*] dims) -> Tensor", &permute);
-  add_op("transpose(Tensor input, int dim0, int dim1) -> Tensor", &transpose);
-  add_op("expand(Tensor input, int[*] size) -> Tensor", &expand, "", kMethod);
+namespace {
+
+using List = std::vector<int64_t>;  // lists that may be longer than a tensor has dimensions
+
+void bind_shapes() {
+  add_op("view(Tensor input, dtype dtype) -> Tensor", &view_as_dtype, "The same bytes read as another dtype.", kMethod);
+  add_op("view(Tensor input, int[*] size) -> Tensor", &view, "The same memory in another shape; RuntimeError where a copy would be needed.", kMethod);
+  add_op("view_as(Tensor input, Tensor other) -> Tensor", +[](const Tensor& x, const Tensor& other) { return view(x, other.sizes()); }, "", kMethod);
+  add_op("reshape(Tensor input, int[*] shape) -> Tensor", &reshape, "A view in another shape where there is one, else a copy.");
+  add_op("reshape_as(Tensor input, Tensor other) -> Tensor", +[](const Tensor& x, const Tensor& other) { return reshape(x, other.sizes()); }, "", kMethod);
+  add_op("ravel(Tensor input) -> Tensor", +[](const Tensor& x) { return reshape(contiguous(x), {-1}); });
+  add_op("flatten(Tensor input, int start_dim=0, int end_dim=-1) -> Tensor", &flatten);
+  add_op("unflatten(Tensor input, int dim, int[] sizes) -> Tensor", &unflatten);
   add_op("unsqueeze(Tensor input, int dim) -> Tensor", &unsqueeze);
+  add_op("unsqueeze_(Tensor input, int dim) -> Tensor", &unsqueeze_, "", kMethod);
+  add_op("squeeze(Tensor input) -> Tensor", +[](const Tensor& x) { return squeeze(x); });
+  add_op("squeeze(Tensor input, int[1] dim) -> Tensor", +[](const Tensor& x, const Dims& dims) { return dims.empty() ? index_basic(x, {}) : squeeze(x, dims); });
+  add_op("squeeze_(Tensor input) -> Tensor", +[](Tensor& x) -> Tensor& { return squeeze_(x); }, "", kMethod);
+  add_op("squeeze_(Tensor input, int[1] dim) -> Tensor", +[](Tensor& x, const Dims& dims) -> Tensor& { return dims.empty() ? x : squeeze_(x, dims); }, "", kMethod);
+  add_op("expand(Tensor input, int[*] size) -> Tensor", &expand, "Dimensions of size 1 seen as larger ones, without a copy; -1 keeps a size.", kMethod);
+  add_op("expand_as(Tensor input, Tensor other) -> Tensor", +[](const Tensor& x, const Tensor& other) { return expand(x, other.sizes()); }, "", kMethod);
+  add_op("broadcast_to(Tensor input, int[*] size) -> Tensor", &expand);
+  add_op("broadcast_tensors(Tensor[*] tensors)", &broadcast_tensors, "All of them expanded to their common shape.", kFunction);
+  add_op("as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor", &as_strided);
+  add_op("as_strided_(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor", &as_strided_);
+  add_op("resize_(Tensor input, int[*] size) -> Tensor", &resize_, "", kMethod);
+  add_op("resize_as_(Tensor input, Tensor the_template) -> Tensor", +[](Tensor& x, const Tensor& other) -> Tensor& { return resize_(x, other.sizes()); });
+  add_op("set_(Tensor input, Tensor source) -> Tensor", +[](Tensor& x, const Tensor& source) -> Tensor& { return set_(x, source, source.sizes(), source.strides(), source.offset()); }, "", kMethod);
+  add_op("set_(Tensor input, Tensor source, int storage_offset, int[] size, int[] stride=()) -> Tensor", +[](Tensor& x, const Tensor& source, int64_t offset, const Dims& sizes, const Dims& strides) -> Tensor& {
+    return set_(x, source, sizes, strides.size() == sizes.size() ? strides : contiguous_strides(sizes), offset);
+  }, "", kMethod);
+  add_op("set_(Tensor input) -> Tensor", +[](Tensor& x) -> Tensor& { return set_(x, empty({0}, x.dtype(), x.device()), {0}, {1}, 0); }, "", kMethod);
+}
+
+void bind_order() {
+  add_op("permute(Tensor input, int[*] dims) -> Tensor", &permute);
+  for (const char* signature : {"transpose(Tensor input, int dim0, int dim1) -> Tensor", "swapdims(Tensor input, int dim0, int dim1) -> Tensor", "swapaxes(Tensor input, int axis0, int axis1) -> Tensor"})
+    add_op(signature, &transpose);
+  for (const char* signature : {"transpose_(Tensor input, int dim0, int dim1) -> Tensor", "swapdims_(Tensor input, int dim0, int dim1) -> Tensor", "swapaxes_(Tensor input, int axis0, int axis1) -> Tensor"})
+    add_op(signature, &transpose_, "", kMethod);
   add_op("t(Tensor input) -> Tensor", &t);
+  add_op("t_(Tensor input) -> Tensor", +[](Tensor& x) -> Tensor& {
+    check(x.dim() <= 2, "t_: t_() expects a tensor with <= 2 dimensions, but self is ", x.dim(), "D");
+    return transpose_(x, 0, x.dim() < 2 ? 0 : 1);
+  }, "", kMethod);
+  add_op("adjoint(Tensor input) -> Tensor", +[](const Tensor& x) {
+    check(x.dim() >= 2, "adjoint: only supported on matrices or batches of matrices. Got ", x.dim(), "-D tensor.");
+    return transpose(x, -2, -1);
+  });
+  for (const char* signature : {"movedim(Tensor input, int[1] source, int[1] destination) -> Tensor", "moveaxis(Tensor input, int[1] source, int[1] destination) -> Tensor"})
+    add_op(signature, &movedim);
+}
+
+void bind_parts() {
+  add_op("select(Tensor input, int dim, int index) -> Tensor", &select);
+  add_op("narrow(Tensor input, int dim, int start, int length) -> Tensor", &narrow);
+  add_op("narrow_copy(Tensor input, int dim, int start, int length) -> Tensor", +[](const Tensor& x, int64_t dim, int64_t start, int64_t length) { return clone(narrow(x, dim, start, length)); });
+  add_op("unbind(Tensor input, int dim=0)", &unbind);
+  add_op("split(Tensor tensor, int split_size_or_sections, int dim=0)", &split, "", kFunction);
+  add_op("split(Tensor tensor, int[] split_size_or_sections, int dim=0)", +[](const Tensor& x, const List& sizes, int64_t dim) { return split_with_sizes(x, sizes, dim); }, "", kFunction);
+  add_op("split(Tensor input, int split_size, int dim=0)", &split, "", kMethod);
+  add_op("split(Tensor input, int[] split_size, int dim=0)", +[](const Tensor& x, const List& sizes, int64_t dim) { return split_with_sizes(x, sizes, dim); }, "", kMethod);
+  add_op("split_with_sizes(Tensor input, int[] split_sizes, int dim=0)", +[](const Tensor& x, const List& sizes, int64_t dim) { return split_with_sizes(x, sizes, dim); });
+  add_op("chunk(Tensor input, int chunks, int dim=0)", &chunk);
+  add_op("unsafe_split(Tensor input, int split_size, int dim=0)", +[](const Tensor& x, int64_t size, int64_t dim) { return unsafe(split(x, size, dim)); });
+  add_op("unsafe_split_with_sizes(Tensor input, int[] split_sizes, int dim=0)", +[](const Tensor& x, const List& sizes, int64_t dim) { return unsafe(split_with_sizes(x, sizes, dim)); });
+  add_op("unsafe_chunk(Tensor input, int chunks, int dim=0)", +[](const Tensor& x, int64_t chunks, int64_t dim) { return unsafe(chunk(x, chunks, dim)); });
+  add_op("tensor_split(Tensor input, int sections, int dim=0)", &tensor_split);
+  add_op("tensor_split(Tensor input, int[] indices, int dim=0)", +[](const Tensor& x, const List& indices, int64_t dim) { return tensor_split_at(x, indices, dim); });
+  add_op("tensor_split(Tensor input, Tensor tensor_indices_or_sections, int dim=0)", +[](const Tensor& x, const Tensor& at, int64_t dim) {
+    check(at.dtype() == DType::int64 && at.dim() <= 1, "tensor_split: expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor of int64, got ", at.dtype(), " of shape ", at.sizes());
+    if (at.dim() == 0) return tensor_split(x, tessel::item(at).as_int(), dim);
+    Tensor indices = contiguous(detach(at));
+    return tensor_split_at(x, Ints(indices.data_as<int64_t>(), indices.numel()), dim);
+  });
+  add_op("hsplit(Tensor input, int sections)", &hsplit), add_op("vsplit(Tensor input, int sections)", &vsplit), add_op("dsplit(Tensor input, int sections)", &dsplit);
+  add_op("hsplit(Tensor input, int[] indices)", +[](const Tensor& x, const List& indices) { return hsplit_at(x, indices); });
+  add_op("vsplit(Tensor input, int[] indices)", +[](const Tensor& x, const List& indices) { return vsplit_at(x, indices); });
+  add_op("dsplit(Tensor input, int[] indices)", +[](const Tensor& x, const List& indices) { return dsplit_at(x, indices); });
+  add_op("diagonal(Tensor input, int offset=0, int dim1=0, int dim2=1) -> Tensor", &diagonal);
+  add_op("unfold(Tensor input, int dimension, int size, int step) -> Tensor", &unfold, "Windows of that size, every so many steps, along a dimension; they come in a new last one.", kMethod);
+  add_op("select_scatter(Tensor input, Tensor src, int dim, int index) -> Tensor", &select_scatter);
+  add_op("slice_scatter(Tensor input, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", &slice_scatter);
+  add_op("diagonal_scatter(Tensor input, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor", &diagonal_scatter);
+  add_op("as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor", &as_strided_scatter);
+}
+
+template <int64_t ndim>
+void add_atleast(const char* one, const char* many) {
+  add_op(one, +[](const Tensor& x) { return atleast(x, ndim); }, "", kFunction);
+  add_op(many, +[](Tensors xs) {
+    std::vector<Tensor> ys;
+    for (const Tensor& x : xs) ys.push_back(atleast(x, ndim));
+    return ys;
+  }, "", kFunction);
+}
+
+void bind_joining() {
+  for (const char* signature : {"cat(Tensor[] tensors, int dim=0) -> Tensor", "concat(Tensor[] tensors, int dim=0) -> Tensor", "concatenate(Tensor[] tensors, int dim=0) -> Tensor"})
+    add_op(signature, &cat, "Joins tensors along a dimension they have.", kFunction);
+  add_op("stack(Tensor[] tensors, int dim=0) -> Tensor", &stack, "Joins tensors of one shape along a new dimension.", kFunction);
+  add_op("hstack(Tensor[] tensors) -> Tensor", &hstack, "", kFunction), add_op("dstack(Tensor[] tensors) -> Tensor", &dstack, "", kFunction);
+  add_op("vstack(Tensor[] tensors) -> Tensor", &vstack, "", kFunction), add_op("row_stack(Tensor[] tensors) -> Tensor", &vstack, "", kFunction);
+  add_op("column_stack(Tensor[] tensors) -> Tensor", &column_stack, "", kFunction);
+  add_op("block_diag(Tensor[*] tensors) -> Tensor", &block_diag, "", kFunction);
+  add_atleast<1>("atleast_1d(Tensor tensors) -> Tensor", "atleast_1d(Tensor[*] tensors)");
+  add_atleast<2>("atleast_2d(Tensor tensors) -> Tensor", "atleast_2d(Tensor[*] tensors)");
+  add_atleast<3>("atleast_3d(Tensor tensors) -> Tensor", "atleast_3d(Tensor[*] tensors)");
+}
+
+void bind_arranging() {
+  add_op("flip(Tensor input, int[*] dims) -> Tensor", &flip);
+  add_op("fliplr(Tensor input) -> Tensor", +[](const Tensor& x) {
+    check(x.dim() >= 2, "fliplr: Input must be >= 2-d, got ", x.sizes());
+    return flip(x, Dims{1});
+  });
+  add_op("flipud(Tensor input) -> Tensor", +[](const Tensor& x) {
+    check(x.dim() >= 1, "flipud: Input must be >= 1-d, got ", x.sizes());
+    return flip(x, Dims{0});
+  });
+  add_op("roll(Tensor input, int[1] shifts, int[1] dims=()) -> Tensor", &roll);
+  add_op("rot90(Tensor input, int k=1, int[] dims=(0, 1)) -> Tensor", &rot90);
+  add_op("repeat(Tensor input, int[*] repeats) -> Tensor", &repeat, "", kMethod);
+  add_op("tile(Tensor input, int[*] dims) -> Tensor", +[](const Tensor& x, const Dims& dims) {
+    Dims repeats = dims;
+    while (repeats.size() < x.dim()) repeats.insert(0, 1);
+    return repeat(x, repeats);
+  });
+  add_op("repeat_interleave(Tensor input, int repeats, int? dim=None, *, int? output_size=None) -> Tensor", +[](const Tensor& x, int64_t repeats, std::optional<int64_t> dim, std::optional<int64_t>) { return repeat_interleave(x, repeats, dim); });
+  add_op("repeat_interleave(Tensor input, Tensor repeats, int? dim=None, *, int? output_size=None) -> Tensor", +[](const Tensor& x, const Tensor& repeats, std::optional<int64_t> dim, std::optional<int64_t> size) { return repeat_interleave(x, repeats, dim, size); });
+  add_op("repeat_interleave(Tensor repeats, *, int? output_size=None) -> Tensor", +[](const Tensor& repeats, std::optional<int64_t> size) { return repeat_interleave(Tensor(), repeats, {}, size); }, "", kFunction);
+  add_op("diag(Tensor input, int diagonal=0) -> Tensor", &diag);
+  add_op("diag_embed(Tensor input, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", &diag_embed);
+  add_op("diagflat(Tensor input, int offset=0) -> Tensor", +[](const Tensor& x, int64_t offset) { return diag(reshape(x, {-1}), offset); });
+  add_op("constant_pad_nd(Tensor input, int[] pad, Scalar value=0) -> Tensor", +[](const Tensor& x, const List& pad, Scalar value) { return constant_pad_nd(x, pad, value); }, "", kFunction);
+  add_op("pad(Tensor input, int[] pad, str mode='constant', float? value=None) -> Tensor", +[](const Tensor& x, const List& padding, const std::string& mode, std::optional<double> value) { return pad(x, padding, mode, value); },
+         "Widens the last dimensions by (before, after) each, from the last one on.", kNN);
+}
+
+}  // namespace
+
+void bind_views() {
+  bind_shapes();
+  bind_order();
+  bind_parts();
+  bind_joining();
+  bind_arranging();
   add_op("numel(Tensor input) -> int", +[](const Tensor& x) { return x.numel(); });
   add_op("item(Tensor input) -> Scalar", &item, "", kMethod);
   add_op("detach(Tensor input) -> Tensor", &detach);
-  add_op("contiguous(Tensor input) -> Tensor", &contiguous, "", kMethod);
-  add_op("clone(Tensor input) -> Tensor", &clone);
+  add_op("contiguous(Tensor input) -> Tensor", +[](const Tensor& x) { return contiguous(x); }, "", kMethod);
+  add_op("clone(Tensor input) -> Tensor", +[](const Tensor& x) { return clone(x); });
 }
 
 }  // namespace tessel::python

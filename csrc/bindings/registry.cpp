@@ -51,7 +51,7 @@ struct OpObject {
 };
 
 using Families = std::map<std::string, std::unique_ptr<Family>, std::less<>>;
-Families functions, methods, nn_functions, private_functions;
+Families functions, methods, nn_functions, private_functions, linalg_functions, optim_functions;
 
 // ---- signatures
 
@@ -105,7 +105,7 @@ Parameter parse_parameter(std::string_view text, const char* signature) {
   if (type.back() == '?') p.optional = true, type.remove_suffix(1);
   if (type == "Tensor") p.type = Type::tensor;
   else if (type == "Tensor|Scalar") p.type = Type::tensor_or_scalar;
-  else if (type == "Tensor[]") p.type = Type::tensors;
+  else if (type == "Tensor[]" || type == "Tensor[*]") p.type = Type::tensors, p.varargs = type == "Tensor[*]";
   else if (type == "Scalar") p.type = Type::scalar;
   else if (type == "int") p.type = Type::integer;
   else if (type == "float") p.type = Type::real;
@@ -242,9 +242,10 @@ bool match(const Overload& o, bool is_method, PyObject* const* args, Py_ssize_t 
 
   int first = is_method ? 1 : 0;  // x.view(2, 3), zeros(2, 3): separate ints stand for a list
   bool spread = false;
-  if (o.positional > first && o.parameters[first].varargs && nargs > first && is_int(args[first])) {
-    spread = true;
-    for (Py_ssize_t i = first; spread && i < nargs; ++i) spread = is_int(args[i]);
+  if (o.positional > first && o.parameters[first].varargs && nargs >= first) {
+    bool tensors = o.parameters[first].type == Type::tensors;  // which may also be none at all
+    spread = nargs > first || (tensors && !kwnames);
+    for (Py_ssize_t i = first; spread && i < nargs; ++i) spread = tensors ? is_tensor(args[i]) : is_int(args[i]);
   }
   if (spread) {
     if (is_method) m.slots[0] = args[0];
@@ -435,6 +436,8 @@ void add_op(const char* signature, Caller caller, void (*function)(), const char
   if (where & kMethod) add(methods, true);
   if (where & kNN) add(nn_functions, false);
   if (where & kPrivate) add(private_functions, false);
+  if (where & kLinalg) add(linalg_functions, false);
+  if (where & kOptim) add(optim_functions, false);
 }
 
 // [(where, signature, doc)] of every op, for the stubs, the docs and the tests of the house.
@@ -445,6 +448,7 @@ static PyObject* list_registry(PyObject*, PyObject*) {
       for (const Overload& o : family->overloads) PyList_Append(list, Object(Py_BuildValue("(sss)", where, o.signature, o.doc)).get());
   };
   add("function", functions), add("method", methods), add("nn", nn_functions), add("private", private_functions);
+  add("linalg", linalg_functions), add("optim", optim_functions);
   return list;
 }
 
@@ -455,7 +459,7 @@ void install_ops(PyObject* module) {
   };
   fill(functions, [module](const char* name, PyObject* op) { PyModule_AddObjectRef(module, name, op); });
   fill(methods, [](const char* name, PyObject* op) { PyDict_SetItemString(TensorType.tp_dict, name, op); });
-  for (auto [name, families] : {std::pair{"_nn", &nn_functions}, std::pair{"_ops", &private_functions}}) {
+  for (auto [name, families] : {std::pair{"_nn", &nn_functions}, std::pair{"_ops", &private_functions}, std::pair{"_linalg", &linalg_functions}, std::pair{"_optim", &optim_functions}}) {
     PyObject* space = PyModule_New((std::string("tessel._C.") + name).c_str());
     fill(*families, [space](const char* op_name, PyObject* op) { PyModule_AddObjectRef(space, op_name, op); });
     PyModule_AddObject(module, name, space);

@@ -3,8 +3,8 @@
 //
 //   add_op("softmax(Tensor input, int dim, dtype? dtype=None) -> Tensor", &softmax, "softmax along dim ...");
 //
-// Types: Tensor, Tensor? , Tensor|Scalar, Tensor[], Scalar, int, int[], int[N] (an int stands for N of them), int[*] (may be given
-// as separate arguments), float, float[], bool, str, dtype, device, Generator, object; a trailing ? allows None. `*` begins keyword-only arguments.
+// Types: Tensor, Tensor? , Tensor|Scalar, Tensor[], Scalar, int, int[], int[N] (an int stands for N of them), int[*] and
+// Tensor[*] (may be given as separate arguments), float, float[], bool, str, dtype, device, Generator, object; a trailing ? allows None. `*` begins keyword-only arguments.
 // `-> (Tensor values, Tensor indices)` makes a named tuple. Lines with one name are overloads: the first whose types fit is called. Where to find the op in Python: see Where.
 #pragma once
 #include <span>
@@ -20,6 +20,8 @@ enum Where : unsigned {
   kMethod = 2,     // Tensor.name, whose first argument is the tensor
   kNN = 4,         // tessel._C._nn.name, from which tessel.nn.functional takes it
   kPrivate = 8,    // tessel._C._ops.name, for tessel's own Python code
+  kLinalg = 16,    // tessel._C._linalg.name, from which tessel.linalg takes it
+  kOptim = 32,     // tessel._C._optim.name, for tessel.optim and clipping
   kBoth = kFunction | kMethod,
 };
 
@@ -112,8 +114,14 @@ void bind_elementwise();
 void bind_creation();
 void bind_reduce();
 void bind_views();
+void bind_indexing();
+void bind_sort();
 void bind_matmul();
 void bind_conv();
+void bind_softmax();
+void bind_norm();
+void bind_loss();
+void bind_optim();
 
 // Makes the Python objects: functions into `module`, methods into Tensor.
 void install_ops(PyObject* module);

@@ -70,6 +70,7 @@ Tensor& zero_(Tensor& x);
 Tensor clone(const Tensor& x);              // keeps the layout of dense tensors
 Tensor clone(const Tensor& x, MemoryFormat format);
 Tensor contiguous(const Tensor& x);         // x itself where it is in C order
+inline Tensor in_order(const Tensor& x) { return x.is_contiguous() ? x : contiguous(detach(x)); }  // for kernels: without history
 Tensor contiguous(const Tensor& x, MemoryFormat format);
 // The same values as another dtype on another device; x itself where nothing changes, unless `copy`.
 Tensor to(const Tensor& x, DType dtype, Device device, bool copy = false, MemoryFormat format = MemoryFormat::preserve);
@@ -146,12 +147,43 @@ inline Tensor operator-(const Tensor& a, double b) { return sub(a, wrapped_numbe
 inline Tensor operator/(const Tensor& a, double b) { return div(a, Scalar(b)); }
 
 // ---- reductions; dims empty: all of them
-Tensor reduce(Reduce op, const Tensor& x, Ints dims, bool keepdim, std::optional<DType> dtype = {}, double parameter = 0);
+using Extremes = std::tuple<Tensor, Tensor>;   // (values, indices), (least, greatest), ...
 Tensor sum(const Tensor& x, Ints dims = {}, bool keepdim = false, std::optional<DType> dtype = {});
 Tensor mean(const Tensor& x, Ints dims = {}, bool keepdim = false, std::optional<DType> dtype = {});
+Tensor nansum(const Tensor& x, Ints dims = {}, bool keepdim = false, std::optional<DType> dtype = {});
+Tensor nanmean(const Tensor& x, Ints dims = {}, bool keepdim = false, std::optional<DType> dtype = {});
+Tensor prod(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false, std::optional<DType> dtype = {});
 Tensor any(const Tensor& x, Ints dims = {}, bool keepdim = false);
 Tensor all(const Tensor& x, Ints dims = {}, bool keepdim = false);
+Tensor truth(const Tensor& x);                            // of each element: any and all over no dimensions
+Tensor count_nonzero(const Tensor& x, Ints dims = {});
+Tensor logsumexp(const Tensor& x, Ints dims = {}, bool keepdim = false);
+Tensor norm(const Tensor& x, double p = 2, Ints dims = {}, bool keepdim = false, std::optional<DType> dtype = {});
+Tensor dist(const Tensor& a, const Tensor& b, double p = 2);
 Tensor sum_to_size(const Tensor& x, const Dims& sizes);   // undoes broadcasting
+Tensor var(const Tensor& x, Ints dims = {}, double correction = 1, bool keepdim = false);
+Tensor deviation(const Tensor& x, Ints dims = {}, double correction = 1, bool keepdim = false);  // Python's std
+Tensor max(const Tensor& x);
+Tensor min(const Tensor& x);
+Extremes max(const Tensor& x, int64_t dim, bool keepdim = false);
+Extremes min(const Tensor& x, int64_t dim, bool keepdim = false);
+Tensor amax(const Tensor& x, Ints dims = {}, bool keepdim = false);
+Tensor amin(const Tensor& x, Ints dims = {}, bool keepdim = false);
+Extremes aminmax(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
+Tensor argmax(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
+Tensor argmin(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
+
+// ---- running along a dimension; `reverse` begins at its end
+Tensor cumsum(const Tensor& x, int64_t dim, std::optional<DType> dtype = {}, const Into& into = {}, bool reverse = false);
+Tensor cumprod(const Tensor& x, int64_t dim, std::optional<DType> dtype = {}, const Into& into = {});
+Tensor logcumsumexp(const Tensor& x, int64_t dim, bool reverse = false);
+Extremes cummax(const Tensor& x, int64_t dim);
+Extremes cummin(const Tensor& x, int64_t dim);
+Tensor diff(const Tensor& x, int64_t n = 1, int64_t dim = -1, const Tensor& prepend = {}, const Tensor& append = {});
+Tensor trapezoid(const Tensor& y, const Tensor& x, double dx = 1, int64_t dim = -1);             // x may be undefined
+Tensor cumulative_trapezoid(const Tensor& y, const Tensor& x, double dx = 1, int64_t dim = -1);
+Tensor cov(const Tensor& x, int64_t correction = 1, const Tensor& counts = {}, const Tensor& weights = {});
+Tensor corrcoef(const Tensor& x);
 
 // ---- views
 Tensor as_strided(const Tensor& x, const Dims& sizes, const Dims& strides, std::optional<int64_t> offset = {});
@@ -182,15 +214,34 @@ std::vector<Tensor> split_with_sizes(const Tensor& x, Ints sizes, int64_t dim = 
 std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0);
 std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim = 0);
 std::vector<Tensor> tensor_split_at(const Tensor& x, Ints indices, int64_t dim = 0);
+std::vector<Tensor> hsplit(const Tensor& x, int64_t sections);
+std::vector<Tensor> vsplit(const Tensor& x, int64_t sections);
+std::vector<Tensor> dsplit(const Tensor& x, int64_t sections);
+std::vector<Tensor> hsplit_at(const Tensor& x, Ints indices);
+std::vector<Tensor> vsplit_at(const Tensor& x, Ints indices);
+std::vector<Tensor> dsplit_at(const Tensor& x, Ints indices);
+std::vector<Tensor> unsafe(const std::vector<Tensor>& parts);   // parts that may be written in place: no longer views
+// x with a part of it replaced.
+Tensor select_scatter(const Tensor& x, const Tensor& source, int64_t dim, int64_t index);
+Tensor slice_scatter(const Tensor& x, const Tensor& source, int64_t dim = 0, std::optional<int64_t> start = {}, std::optional<int64_t> end = {}, int64_t step = 1);
+Tensor diagonal_scatter(const Tensor& x, const Tensor& source, int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1);
+Tensor as_strided_scatter(const Tensor& x, const Tensor& source, const Dims& sizes, const Dims& strides, std::optional<int64_t> offset = {});
 // The views that change x itself.
 Tensor& unsqueeze_(Tensor& x, int64_t dim);
 Tensor& squeeze_(Tensor& x, Ints dims = {});
 Tensor& transpose_(Tensor& x, int64_t dim0, int64_t dim1);
 Tensor& as_strided_(Tensor& x, const Dims& sizes, const Dims& strides, std::optional<int64_t> offset = {});
+Tensor& resize_(Tensor& x, const Dims& sizes);             // more memory where it has to be; what is new is not initialised
+Tensor& set_(Tensor& x, const Tensor& source, const Dims& sizes, const Dims& strides, int64_t offset);   // the source's storage
 
 // ---- joining and arranging
 Tensor cat(Tensors xs, int64_t dim = 0);    // legacy: 1-d tensors without elements are left out
 Tensor stack(Tensors xs, int64_t dim = 0);
+Tensor atleast(const Tensor& x, int64_t ndim);   // as atleast_1d, _2d, _3d
+Tensor hstack(Tensors xs);
+Tensor vstack(Tensors xs);
+Tensor dstack(Tensors xs);
+Tensor column_stack(Tensors xs);
 Tensor block_diag(Tensors xs);
 Tensor flip(const Tensor& x, Ints dims);
 Tensor roll(const Tensor& x, Ints shifts, Ints dims);
@@ -202,6 +253,14 @@ Tensor diag(const Tensor& x, int64_t diagonal = 0);
 Tensor diag_embed(const Tensor& x, int64_t offset = 0, int64_t dim1 = -2, int64_t dim2 = -1);
 Tensor constant_pad_nd(const Tensor& x, Ints pad, Scalar value = 0);   // from the last dimension on: before, after
 Tensor pad(const Tensor& x, Ints pad, std::string_view mode, std::optional<double> value = {});
+
+// ---- basic indexing: the steps of x[1, 2:8:2, None], in turn; `dim` counts the dimensions as the steps before have left them
+struct IndexStep {
+  enum Kind : uint8_t { select, slice, insert } kind;
+  int64_t dim;
+  int64_t start = 0, end = 0, step = 1;   // select: start alone
+};
+Tensor index_basic(const Tensor& x, std::span<const IndexStep> steps);
 
 // ---- indexing. An undefined index takes the whole dimension; a mask takes as many dimensions as it has.
 Tensor index(const Tensor& x, Tensors indices);
@@ -233,7 +292,8 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value);
 Tensor& masked_scatter_(Tensor& x, const Tensor& mask, const Tensor& source);
 Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source);
 Tensor masked_select(const Tensor& x, const Tensor& mask);
-Tensor embedding(const Tensor& x, const Tensor& weight, std::optional<int64_t> padding_idx = {}, bool scale_grad_by_freq = false);
+Tensor embedding(const Tensor& index, const Tensor& weight, std::optional<int64_t> padding_idx = {}, bool scale_grad_by_freq = false);
+void embedding_renorm_(Tensor& weight, const Tensor& index, double max_norm, double norm_type);   // rows longer than max_norm are cut to it
 Tensor one_hot(const Tensor& x, int64_t classes = -1);
 Tensor bincount(const Tensor& x, const Tensor& weights = {}, int64_t minlength = 0);
 
@@ -255,6 +315,27 @@ Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bo
 
 // ---- matmul
 Tensor matmul(const Tensor& a, const Tensor& b);
+Tensor mm(const Tensor& a, const Tensor& b);
+Tensor bmm(const Tensor& a, const Tensor& b);
+Tensor mv(const Tensor& a, const Tensor& b);
+Tensor dot(const Tensor& a, const Tensor& b);
+Tensor outer(const Tensor& a, const Tensor& b);
+Tensor inner(const Tensor& a, const Tensor& b);
+// beta * x + alpha * (a times b)
+Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1, const Into& into = {});
+Tensor addmv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1, const Into& into = {});
+Tensor addr(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1, const Into& into = {});
+Tensor baddbmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1, const Into& into = {});
+Tensor addbmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1, const Into& into = {});
+Tensor einsum(std::string_view equation, Tensors xs);
+Tensor tensordot(const Tensor& a, const Tensor& b, Ints a_dims, Ints b_dims);
+Tensor chain_matmul(Tensors xs);
+Tensor matrix_power(const Tensor& x, int64_t n);
+Tensor kron(const Tensor& a, const Tensor& b);
+Tensor cross(const Tensor& a, const Tensor& b, std::optional<int64_t> dim = {});
+Tensor trace(const Tensor& x);
+Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& w, const Tensor& bias);
+Tensor cdist(const Tensor& a, const Tensor& b, double p = 2);
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b);   // x @ w.T + b; b may be undefined
 
 // ---- convolution and pooling of 1, 2 or 3 spatial dimensions; a single int stands for all of them
@@ -269,5 +350,58 @@ Tensor adaptive_avg_pool(int spatial, const Tensor& x, const Dims& output_size);
 // ---- softmax
 Tensor softmax(const Tensor& x, int64_t dim, std::optional<DType> dtype = {});
 Tensor log_softmax(const Tensor& x, int64_t dim, std::optional<DType> dtype = {});
+
+// ---- normalisation; weights, biases and running statistics may be undefined
+struct Normalised {
+  Tensor y, mean, rstd;
+};
+Normalised native_layer_norm(const Tensor& x, const Dims& shape, const Tensor& weight, const Tensor& bias, double eps);
+Normalised native_group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps);
+Normalised native_batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean, const Tensor& running_var, bool training, double momentum, double eps);
+Tensor layer_norm(const Tensor& x, const Dims& shape, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
+Tensor rms_norm(const Tensor& x, const Dims& shape, const Tensor& weight = {}, std::optional<double> eps = {});
+Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
+Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean, const Tensor& running_var, bool training, double momentum, double eps);
+Tensor instance_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean, const Tensor& running_var, bool use_input_stats, double momentum, double eps);
+Tensor local_response_norm(const Tensor& x, int64_t size, double alpha = 1e-4, double beta = 0.75, double k = 1);
+Tensor normalize(const Tensor& x, double p = 2, Ints dims = Dims{1}, double eps = 1e-12);
+
+// ---- losses
+enum class Reduction : uint8_t { none, mean, sum };
+Tensor cross_entropy(const Tensor& x, const Tensor& target, const Tensor& weight, int64_t ignore_index, Reduction reduction, double label_smoothing);
+Tensor nll_loss(const Tensor& x, const Tensor& target, const Tensor& weight, int64_t ignore_index, Reduction reduction);
+Tensor mse_loss(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction);
+Tensor l1_loss(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction);
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, Reduction reduction, double beta);
+Tensor huber_loss(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction, double delta);
+Tensor binary_cross_entropy(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction);
+Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target, const Tensor& weight, const Tensor& pos_weight, Reduction reduction);
+Tensor kl_div(const Tensor& x, const Tensor& target, Reduction reduction, bool log_target);
+Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim = 1, double eps = 1e-8);
+Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p = 2, double eps = 1e-6, bool keepdim = false);
+Tensor hinge_embedding_loss(const Tensor& x, const Tensor& target, double margin, Reduction reduction);
+Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& target, double margin, Reduction reduction);
+Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& target, double margin, Reduction reduction);
+Tensor soft_margin_loss(const Tensor& x, const Tensor& target, Reduction reduction);
+Tensor multi_margin_loss(const Tensor& x, const Tensor& target, double p, double margin, const Tensor& weight, Reduction reduction);
+Tensor multilabel_margin_loss(const Tensor& x, const Tensor& target, Reduction reduction);
+Tensor multilabel_soft_margin_loss(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction);
+Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative, double margin, double p, double eps, bool swap, Reduction reduction);
+Tensor poisson_nll_loss(const Tensor& x, const Tensor& target, bool log_input, bool full, double eps, Reduction reduction);
+Tensor gaussian_nll_loss(const Tensor& x, const Tensor& target, const Tensor& variance, bool full, double eps, Reduction reduction);
+
+// ---- optimizer steps over many tensors at once; no derivative
+struct Sgd {
+  double lr, momentum, dampening, weight_decay;
+  bool nesterov, maximize;
+};
+struct Adam {
+  double lr, beta1, beta2, eps, weight_decay;
+  bool amsgrad, maximize, decoupled;
+};
+void sgd_(Tensors params, Tensors grads, Tensors buffers, const std::vector<bool>& fresh, const Sgd& sgd);
+void adam_(Tensors params, Tensors grads, Tensors exp_avgs, Tensors exp_avg_sqs, Tensors max_exp_avg_sqs, std::span<const double> steps, const Adam& adam);
+Tensor clip_grad_norm_(Tensors grads, double max_norm, double p, bool error_if_nonfinite);   // the norm before
+void clip_grad_value_(Tensors grads, double value);
 
 }  // namespace tessel

@@ -5,26 +5,6 @@
 
 namespace tessel {
 
-namespace {
-
-Tensor zeros_of(const Dims& sizes, const Tensor& dy) { return zeros(sizes, dy.dtype(), dy.device()); }
-
-// The gradient of a tensor that was taken apart along dim, of size `step` (0: parts of one that have lost the
-// dimension); undefined parts are zero.
-Tensor put_parts(std::span<const Tensor> dys, int64_t dim, const Dims& sizes, int64_t step) {
-  const Tensor* any = std::find_if(dys.data(), dys.data() + dys.size(), [](const Tensor& dy) { return dy.defined(); });
-  Tensor dx = zeros_of(sizes, *any);
-  for (size_t i = 0; i < dys.size(); ++i) {
-    if (!dys[i].defined()) continue;
-    int64_t at = static_cast<int64_t>(i);
-    if (step == 0) copy_(select(dx, dim, at), dys[i]);
-    else copy_(narrow(dx, dim, at * step, dys[i].sizes()[dim]), dys[i]);
-  }
-  return dx;
-}
-
-}  // namespace
-
 // ---- as_strided: the general case, on which regenerated histories of views rest
 
 static void check_fits(const char* op, const Tensor& x, const Dims& sizes, const Dims& strides, int64_t offset) {
@@ -192,13 +172,13 @@ Tensor squeeze(const Tensor& x, Ints dims) {
 // ---- reordering
 
 Tensor permute(const Tensor& x, Ints dims) {
-  check(static_cast<int64_t>(dims.size()) == x.dim(), "permute: permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = ",
+  check(static_cast<int64_t>(dims.size()) == x.dim(), "permute: number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = ",
         x.dim(), " is not equal to len(dims) = ", dims.size());
   Dims sizes = x.sizes(), strides = x.strides(), inverse = x.sizes();
   uint32_t seen = 0;
   for (int d = 0; d < sizes.size(); ++d) {
     int64_t from = wrap_dim("permute", dims[d], x.dim());
-    check(!(seen >> from & 1), "permute: permute(): duplicate dims are not allowed.");
+    check(!(seen >> from & 1), "permute: duplicate dims are not allowed.");
     seen |= 1u << from;
     sizes[d] = x.sizes()[from];
     strides[d] = x.strides()[from];
@@ -208,6 +188,27 @@ Tensor permute(const Tensor& x, Ints dims) {
   if (Node* node = record("permute", y, {x}))
     node->backward = [inverse](const Tensor& dy, Needs) -> Grads { return {permute(dy, inverse)}; };
   return y;
+}
+
+Tensor movedim(const Tensor& x, Ints source, Ints destination) {
+  check(source.size() == destination.size(), "movedim: Invalid source or destination dims: source (", Dims(source), " dims) should contain the same number of dims as destination (", Dims(destination), " dims)");
+  int64_t n = x.dim();
+  uint32_t moved = 0, taken = 0;
+  Dims order = Dims::filled(n, 0);
+  for (size_t i = 0; i < source.size(); ++i) {
+    int64_t from = wrap_dim("movedim", source[i], n), to = wrap_dim("movedim", destination[i], n);
+    check(!(moved >> from & 1), "movedim: repeated dim in `source` (", Dims(source), ")");
+    check(!(taken >> to & 1), "movedim: repeated dim in `destination` (", Dims(destination), ")");
+    moved |= 1u << from, taken |= 1u << to;
+    if (n) order[to] = from;
+  }
+  if (n == 0) return view_with("movedim", x, x.sizes(), x.strides());
+  for (int64_t to = 0, from = 0; to < n; ++to) {  // the others keep their order
+    if (taken >> to & 1) continue;
+    while (moved >> from & 1) ++from;
+    order[to] = from++;
+  }
+  return permute(x, order);
 }
 
 Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1) {
@@ -227,8 +228,6 @@ Tensor t(const Tensor& x) {
   check(x.dim() <= 2, "t: t() expects a tensor with <= 2 dimensions, but self is ", x.dim(), "D");
   return transpose(x, 0, x.dim() < 2 ? 0 : 1);
 }
-
-// ---- parts
 
 Tensor expand(const Tensor& x, const Dims& shape) {
   check(shape.size() >= x.dim(), "expand: expand(", x.sizes(), ", size=", shape, "): the number of sizes provided (", shape.size(),
@@ -251,73 +250,142 @@ Tensor expand(const Tensor& x, const Dims& shape) {
   return y;
 }
 
-Tensor select(const Tensor& x, int64_t dim, int64_t index) {
-  check_index(x.dim() > 0, "select: select() cannot be applied to a 0-dim tensor.");
-  dim = wrap_dim("select", dim, x.dim());
-  int64_t n = x.sizes()[dim];
-  check_index(index >= -n && index < n, "select: select(): index ", index, " out of range for tensor of size ", x.sizes(), " at dimension ", dim);
-  if (index < 0) index += n;
-  Dims sizes = x.sizes(), strides = x.strides();
-  int64_t offset = x.offset() + index * strides[dim];
-  sizes.erase(dim);
-  strides.erase(dim);
-  Tensor y = make_view(x, sizes, strides, offset);
-  if (Node* node = record("select", y, {x}))
-    node->backward = [dim, index, sizes = x.sizes()](const Tensor& dy, Needs) -> Grads {
-      Tensor dx = zeros_of(sizes, dy);
-      copy_(select(dx, dim, index), dy);
-      return {dx};
-    };
-  return y;
-}
-
-Tensor slice(const Tensor& x, int64_t dim, std::optional<int64_t> start_, std::optional<int64_t> end_, int64_t step) {
-  check(x.dim() > 0, "slice: slice() cannot be applied to a 0-dim tensor.");
-  dim = wrap_dim("slice", dim, x.dim());
-  check_value(step > 0, "slice: slice step must be positive, got ", step);
-  int64_t n = x.sizes()[dim];
-  auto clamp = [n](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + n : i, 0, n); };
-  int64_t start = clamp(start_.value_or(0)), end = std::max(start, clamp(end_.value_or(n)));
-  Dims sizes = x.sizes(), strides = x.strides();
-  int64_t offset = x.offset() + start * strides[dim];
-  sizes[dim] = (end - start + step - 1) / step;
-  strides[dim] *= step;
-  Tensor y = make_view(x, sizes, strides, offset);
-  if (Node* node = record("slice", y, {x}))
-    node->backward = [dim, start, end, step, sizes = x.sizes()](const Tensor& dy, Needs) -> Grads {
-      Tensor dx = zeros_of(sizes, dy);
-      copy_(slice(dx, dim, start, end, step), dy);
-      return {dx};
-    };
-  return y;
-}
-
-std::vector<Tensor> unbind(const Tensor& x, int64_t dim) {
-  check_index(x.dim() > 0, "unbind: Dimension specified as ", dim, " but tensor has no dimensions");
-  dim = wrap_dim("unbind", dim, x.dim());
-  Dims sizes = x.sizes(), strides = x.strides();
-  int64_t n = sizes[dim], step = strides[dim];
-  sizes.erase(dim);
-  strides.erase(dim);
+std::vector<Tensor> broadcast_tensors(Tensors xs) {
+  Dims sizes;
+  for (const Tensor& x : xs) sizes = broadcast("broadcast_tensors", sizes, x.sizes());
   std::vector<Tensor> ys;
-  ys.reserve(n);
-  for (int64_t i = 0; i < n; ++i) ys.push_back(make_view(x, sizes, strides, x.offset() + i * step, ViewKind::multi_output));
-  if (Node* node = record("unbind", ys, std::span(&x, 1))) {
-    node->undefined_ok = true;
-    node->backward = [dim, sizes = x.sizes()](std::span<const Tensor> dys, Needs) -> Grads { return {put_parts(dys, dim, sizes, 0)}; };
-  }
+  for (const Tensor& x : xs) ys.push_back(expand(x, sizes));
   return ys;
 }
 
-Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
-  check(x.dim() > 0, "narrow: narrow() cannot be applied to a 0-dim tensor.");
-  check(length >= 0, "narrow: narrow(): length must be non-negative, got ", length);
-  dim = wrap_dim("narrow", dim, x.dim());
-  int64_t n = x.sizes()[dim];
-  check_index(start >= -n && start <= n, "narrow: start out of range (expected to be in range of [", -n, ", ", n, "], but got ", start, ")");
-  if (start < 0) start += n;
-  check(start + length <= n, "narrow: start (", start, ") + length (", length, ") exceeds dimension size (", n, ").");
-  return slice(x, dim, start, start + length);
+// ---- shapes in terms of others
+
+Tensor flatten(const Tensor& x, int64_t start, int64_t end) {
+  start = wrap_dim("flatten", start, x.dim());
+  end = wrap_dim("flatten", end, x.dim());
+  check(start <= end, "flatten: start_dim ", start, " cannot come after end_dim ", end);
+  if (x.dim() == 0) return reshape(x, {1});
+  if (start == end) return x;
+  Dims sizes;
+  int64_t n = 1;
+  for (int64_t d = 0; d < x.dim(); ++d) {
+    if (d >= start && d <= end) n *= x.sizes()[d];
+    if (d < start || d > end) sizes.push_back(x.sizes()[d]);
+    else if (d == end) sizes.push_back(n);
+  }
+  return reshape(x, sizes);
+}
+
+Tensor unflatten(const Tensor& x, int64_t dim, const Dims& parts_) {
+  dim = wrap_dim("unflatten", dim, x.dim());
+  check(!parts_.empty(), "unflatten: sizes must be non-empty");
+  int64_t n = x.sizes()[dim], known = 1, open = 0;
+  for (int64_t part : parts_) part == -1 ? ++open : known *= part;
+  check(open <= 1, "unflatten: only one dimension can be inferred, got ", parts_);
+  check(open ? known != 0 && n % known == 0 : known == n, "unflatten: Provided sizes ", parts_, " don't multiply up to the size of dim ", dim, " (", n, ") in the input tensor");
+  Dims sizes;
+  for (int64_t d = 0; d < x.dim(); ++d) {
+    if (d != dim) sizes.push_back(x.sizes()[d]);
+    else for (int64_t part : parts_) sizes.push_back(part == -1 ? n / known : part);
+  }
+  return view(x, sizes);
+}
+
+// ---- the same bytes as another dtype
+
+Tensor view_as_dtype(const Tensor& x, DType dtype) {
+  int64_t from = x.item_size(), to = item_size(dtype);
+  Dims sizes = x.sizes(), strides = x.strides();
+  int64_t offset = x.offset();
+  if (from != to) {
+    check(x.dim() > 0, "view: self.dim() cannot be 0 to view ", x.dtype(), " as ", dtype, " (different element sizes)");
+    int last = sizes.size() - 1;
+    check(strides[last] == 1 || x.numel() <= 1, "view: self.stride(-1) must be 1 to view ", x.dtype(), " as ", dtype, " (different element sizes), but got ", strides[last]);
+    bool divides = sizes[last] * from % to == 0 && offset * from % to == 0;
+    for (int d = 0; d < last; ++d) divides = divides && strides[d] * from % to == 0;
+    check(divides, "view: self.size(-1), the strides and the offset must be divisible by ", to / std::max<int64_t>(from, 1), " to view ", x.dtype(), " as ", dtype,
+          " (different element sizes), but got size ", sizes, ", stride ", strides, ", offset ", offset);
+    sizes[last] = sizes[last] * from / to;
+    offset = offset * from / to;
+    for (int d = 0; d < last; ++d) strides[d] = strides[d] * from / to;
+  }
+  Tensor y = make_view(x, sizes, strides, offset, ViewKind::no_grad);  // no gradient goes through bits
+  y->dtype = dtype;
+  return y;
+}
+
+// ---- the forms that change x itself
+
+// x gets another shape on the same bytes. Its own history gets a node with that derivative; a view's is found anew from
+// its base, through the new shape.
+template <class Derivative>
+static Tensor& become(const char* name, Tensor& x, const Dims& sizes, const Dims& strides, int64_t offset, Derivative&& derivative) {
+  check(!(grad_enabled() && x.is_leaf() && x.requires_grad()), name, ": a leaf Variable that requires grad is being used in an in-place operation.");
+  bool wanted = wants_grad({x});
+  x->sizes = sizes;
+  x->strides = strides;
+  x->offset = offset;
+  x->update_layout();
+  x.bump_version(name);
+  if (!wanted) {
+    x->view_version = x.version();
+  } else if (x->base) {
+    x->view_version = x.version() - 1;
+  } else if (Node* node = record_inplace(name, x, {x})) {
+    node->backward = std::forward<Derivative>(derivative);
+  }
+  return x;
+}
+
+static auto back_to(const Dims& sizes) {
+  return [sizes](const Tensor& dy, Needs) -> Grads { return {reshape(dy, sizes)}; };
+}
+
+Tensor& unsqueeze_(Tensor& x, int64_t dim) {
+  Tensor y = unsqueeze(detach(x), dim);
+  return become("unsqueeze_", x, y.sizes(), y.strides(), y.offset(), back_to(x.sizes()));
+}
+
+Tensor& squeeze_(Tensor& x, Ints dims) {
+  Tensor y = squeeze(detach(x), dims);
+  return become("squeeze_", x, y.sizes(), y.strides(), y.offset(), back_to(x.sizes()));
+}
+
+Tensor& transpose_(Tensor& x, int64_t dim0, int64_t dim1) {
+  Tensor y = transpose(detach(x), dim0, dim1);
+  return become("transpose_", x, y.sizes(), y.strides(), y.offset(),
+                [dim0, dim1](const Tensor& dy, Needs) -> Grads { return {transpose(dy, dim0, dim1)}; });
+}
+
+Tensor& as_strided_(Tensor& x, const Dims& sizes, const Dims& strides, std::optional<int64_t> offset) {
+  int64_t at = offset.value_or(x.offset());
+  check_fits("as_strided_", x, sizes, strides, at);
+  return become("as_strided_", x, sizes, strides, at, as_strided_derivative(x, sizes, strides, at));
+}
+
+// ---- other memory
+
+Tensor& resize_(Tensor& x, const Dims& sizes) {
+  check(!x.requires_grad(), "resize_: cannot resize variables that require grad");
+  for (int64_t n : sizes) check(n >= 0, "resize_: negative dimension ", n, " in ", sizes);
+  resize_for_out("resize_", x, sizes);
+  return x;
+}
+
+Tensor& set_(Tensor& x, const Tensor& source, const Dims& sizes, const Dims& strides, int64_t offset) {
+  check(!x.requires_grad(), "set_: can't change the memory of a tensor that requires grad");
+  check(x.dtype() == source.dtype(), "set_: could not set tensor of type ", source.dtype(), " to a tensor of type ", x.dtype());
+  check(x.device() == source.device(), "set_: Expected a tensor on ", device_name(x.device()), ", got one on ", device_name(source.device()));
+  check_fits("set_", source, sizes, strides, offset);
+  x->storage = source->storage;
+  x->own_version = source->own_version;
+  x->base.reset();
+  x->view_kind = ViewKind::none;
+  x->sizes = sizes;
+  x->strides = strides;
+  x->offset = offset;
+  x->update_layout();
+  return x;
 }
 
 }  // namespace tessel
