@@ -134,7 +134,7 @@ struct RandomArgs {
   int64_t order[kMaxDims];
   double a, b;         // uniform bounds, mean and std, probability, ...
   int64_t low;
-  uint64_t range;      // integers: low + bits % range
+  uint64_t range;      // integers: low + bits * range / 2^32 or 2^64 (philox.h); 0 stands for 2^64
 };
 
 // ---- creation: element i of a C-ordered result. Integral: first + i * stride, wrapping. Otherwise start + i * step, made
