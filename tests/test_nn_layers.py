@@ -164,6 +164,10 @@ def test_pools():
     assert nn.AdaptiveAvgPool2d(1)(x).tolist() == [[[[7.5]]]]
     assert nn.AdaptiveAvgPool2d((2, None))(x).shape == (1, 1, 2, 4)
     assert nn.AdaptiveMaxPool2d(2)(x).tolist() == [[[[5, 7], [13, 15]]]]
+    volume = x.reshape(1, 1, 2, 2, 4)
+    assert nn.MaxPool3d(2)(volume).tolist() == [[[[[13, 15]]]]]
+    assert nn.AvgPool3d((2, 1, 4))(volume).tolist() == [[[[[5.5], [9.5]]]]]
+    assert nn.AdaptiveAvgPool3d(1)(volume).item() == 7.5 and nn.AdaptiveMaxPool3d(1)(volume).item() == 15
     line = x.reshape(1, 2, 8)
     assert nn.MaxPool1d(4)(line).tolist() == [[[3, 7], [11, 15]]]
     assert nn.AvgPool1d(4)(line).tolist() == [[[1.5, 5.5], [9.5, 13.5]]]

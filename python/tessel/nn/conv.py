@@ -161,7 +161,4 @@ class Conv3d(_ConvNd):
     """Convolution over volumes: x (n, in_channels, d, h, w), arguments as Conv2d's."""
 
     dims = 3
-
-    @staticmethod
-    def _convolve(*args: Any) -> Tensor:
-        return F.conv3d(*args)
+    _convolve = staticmethod(F.conv3d)

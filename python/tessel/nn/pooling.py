@@ -1,4 +1,4 @@
-"""Pooling: the maximum or the mean over windows of a sequence or an image."""
+"""Pooling: the maximum or the mean over windows of a sequence, an image or a volume."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from .module import Module
 __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "AvgPool1d",
     "AvgPool2d",
+    "AvgPool3d",
     "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
 ]
 
 
@@ -86,6 +90,21 @@ class MaxPool2d(_MaxPoolNd):
         )
 
 
+class MaxPool3d(_MaxPoolNd):
+    """The maximum of every window of a volume: x (n, c, d, h, w), y (n, c, d', h', w'); arguments as MaxPool2d's."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.max_pool3d(
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            ceil_mode=self.ceil_mode,
+            return_indices=self.return_indices,
+        )
+
+
 class AvgPool1d(Module):
     """The mean of every window of a sequence: x (n, c, l), y (n, c, l'); arguments as AvgPool2d's."""
 
@@ -112,17 +131,8 @@ class AvgPool1d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AvgPool2d(Module):
-    """The mean of every window of an image.
-
-    Shapes: x (n, c, h, w) or (c, h, w), y (n, c, h', w') with h' = floor((h + 2 padding - kernel_size) / stride) + 1,
-    rounded up with `ceil_mode`.
-
-    Args:
-        kernel_size, stride, padding: one int, or (vertical, horizontal). The stride is the kernel size unless given.
-        count_include_pad: whether the padding's zeros count in the mean.
-        divisor_override: divide by this instead of the number of elements.
-    """
+class _AvgPoolNd(Module):
+    """What the average pools of images and volumes share."""
 
     def __init__(
         self,
@@ -141,6 +151,22 @@ class AvgPool2d(Module):
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
 
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool2d(_AvgPoolNd):
+    """The mean of every window of an image.
+
+    Shapes: x (n, c, h, w) or (c, h, w), y (n, c, h', w') with h' = floor((h + 2 padding - kernel_size) / stride) + 1,
+    rounded up with `ceil_mode`.
+
+    Args:
+        kernel_size, stride, padding: one int, or (vertical, horizontal). The stride is the kernel size unless given.
+        count_include_pad: whether the padding's zeros count in the mean.
+        divisor_override: divide by this instead of the number of elements.
+    """
+
     def forward(self, input: Tensor) -> Tensor:
         return F.avg_pool2d(
             input,
@@ -152,8 +178,20 @@ class AvgPool2d(Module):
             self.divisor_override,
         )
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+class AvgPool3d(_AvgPoolNd):
+    """The mean of every window of a volume: x (n, c, d, h, w), y (n, c, d', h', w'); arguments as AvgPool2d's."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.avg_pool3d(
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
 
 
 class _AdaptivePoolNd(Module):
@@ -185,6 +223,13 @@ class AdaptiveAvgPool2d(_AdaptivePoolNd):
         return F.adaptive_avg_pool2d(input, self.output_size)
 
 
+class AdaptiveAvgPool3d(_AdaptivePoolNd):
+    """AdaptiveAvgPool2d for volumes: x (n, c, d, h, w), y (n, c, *output_size)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.adaptive_avg_pool3d(input, self.output_size)
+
+
 class _AdaptiveMaxPoolNd(_AdaptivePoolNd):
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__(output_size)
@@ -203,3 +248,10 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
+    """Maxima over the windows of AdaptiveAvgPool3d; with `return_indices` also where each of them stood."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
