@@ -189,6 +189,22 @@ void batches() {
       worst = std::max(worst, std::fabs(sum - c[i * n + j]));
     }
   check(worst < 1e-5, "batch values");
+  // A matrix that does not split, among others that do.
+  g.b_batch[0] = n * n;
+  Block b3(DType::float32, 3 * n * n), again(DType::float32, 3 * n * n);
+  b3.fill([] { return rng.uniform(); });
+  b3.set(n * n + 5, INFINITY);
+  g.b = b3.data();
+  g.c = again.data();
+  for (int threads = 1; threads <= 3; ++threads) {
+    set_num_threads(threads);
+    Scratch more(amx::gemm_scratch(g));
+    amx::gemm(g, more.data());
+    check(more.intact() && again.intact(), "batch canary, one infinite");
+    if (threads == 1) std::memcpy(c.data(), again.data(), size_t(again.count) * 4);
+    check(again.same(c), "batch threads change bits");
+  }
+  for (int64_t i = 0; i < n; ++i) check(!std::isfinite(again[n * n + i * n + 5]) && std::isfinite(again[i * n + 5]), "one infinite column");
 }
 
 }  // namespace

@@ -96,6 +96,11 @@ std::string wrapped(const Case& t) {
     check(scratch.intact(), "scratch overrun " + t.text());
     check(results[threads - 1].intact(), "canary " + t.text());
   }
+  Block alone = c;
+  g.c = alone.data();
+  Scratch own(target::gemm_alone_scratch(g));
+  target::gemm_alone(g, own.data());
+  check(own.intact() && alone.intact() && alone.same(results[0]), "alone: other bits " + t.text());
   const std::string where = std::string(target::gemm_implementation(g)) + " " + t.text();
   check(results[0].same(results[1]) && results[0].same(results[2]), "threads change bits: " + where);
   const Block& y = results[0];

@@ -6,6 +6,9 @@ namespace tessel::TESSEL_TARGET {
 
 int64_t gemm_scratch(const GemmArgs& args);
 void gemm(const GemmArgs& args, void* scratch);
+// The same product, with the same bits, by the calling thread alone: for kernels that are themselves tasks.
+int64_t gemm_alone_scratch(const GemmArgs& args);
+void gemm_alone(const GemmArgs& args, void* scratch);
 const char* gemm_implementation(const GemmArgs& args);  // the name of the one that would run, for TESSEL_VERBOSE
 
 int64_t conv_scratch(const ConvArgs& args);

@@ -146,7 +146,7 @@ void run_integer(const Problem& p, char*) {
       }
     };
     const int64_t columns = g.n < kIntegerBlock ? g.n : kIntegerBlock;
-    for_tasks(blocks * g.m * g.batch, columns * (g.k + 1), true, rows);
+    for_tasks(blocks * g.m * g.batch, columns * (g.k + 1), !p.alone, rows);
   });
 }
 
@@ -217,7 +217,7 @@ bool accepts_vector(const Problem& p) { return p.g.m == 1 && (p.g.b_row == 1 || 
 int64_t vector_scratch(const Problem& p) {  // x of every batch entry, converted and contiguous
   return with_floating(p.g.dtype, [&](auto type) -> int64_t {
     using T = typename decltype(type)::type;
-    return vector_copies<T>(p) ? num_threads() * (p.g.k * int64_t(sizeof(Compute<T>)) + 64) : 0;
+    return vector_copies<T>(p) ? p.workers() * (p.g.k * int64_t(sizeof(Compute<T>)) + 64) : 0;
   });
 }
 
@@ -262,7 +262,7 @@ void run_vector(const Problem& p, char* scratch) {
         task += last - first;
       }
     };
-    for_tasks(blocks * p.g.batch, kVectorBlock * p.g.k / 2, true, columns);
+    for_tasks(blocks * p.g.batch, kVectorBlock * p.g.k / 2, !p.alone, columns);
   });
 }
 
@@ -314,7 +314,7 @@ int64_t small_bytes(const Problem& p) {
     return small_packs<T>(p) ? columns * p.g.k * int64_t(sizeof(S)) + kPackSlack : 0;
   });
 }
-int64_t small_scratch(const Problem& p) { return small_bytes(p) * (p.g.batch == 1 ? 1 : num_threads()); }
+int64_t small_scratch(const Problem& p) { return small_bytes(p) * (p.g.batch == 1 ? 1 : p.workers()); }
 
 // b: columns [j, ...) of packed or plain rows
 template <class T, class B> void small_columns(const Matrix<T>& x, const B* b, int64_t b_row, int64_t j, int cols, bool plain) {
@@ -369,7 +369,7 @@ void run_small(const Problem& p, char* scratch) {
       for (int64_t index = begin; index < end; ++index)
         small_matrix<T>(matrix<T>(p, index), packs, scratch + worker * bytes);
     };
-    for_tasks(p.g.batch, p.g.m * p.g.n * p.g.k / 8 + 64, p.g.batch > 1, matrices);
+    for_tasks(p.g.batch, p.g.m * p.g.n * p.g.k / 8 + 64, p.g.batch > 1 && !p.alone, matrices);
   });
 }
 
@@ -453,7 +453,7 @@ void run_rows(const Problem& p, char* scratch) {
           }
         }
       };
-      for_tasks((g.n + kVectorBlock - 1) / kVectorBlock, kVectorBlock * g.k * g.m / 8, true, columns);
+      for_tasks((g.n + kVectorBlock - 1) / kVectorBlock, kVectorBlock * g.k * g.m / 8, !p.alone, columns);
     }
   });
 }
@@ -562,8 +562,8 @@ int64_t blocked_scratch(const Problem& p) {
   return with_floating(p.g.dtype, [&](auto type) -> int64_t {
     using T = typename decltype(type)::type;
     const Blocks z = blocks_of<T>(p.g.m, p.g.n, p.g.k, true);
-    if (by_matrix(p)) return num_threads() * (z.b_bytes + z.sums_bytes + z.a_bytes);
-    return z.b_bytes + z.sums_bytes + num_threads() * z.a_bytes;
+    if (by_matrix(p)) return p.workers() * (z.b_bytes + z.sums_bytes + z.a_bytes);
+    return z.b_bytes + z.sums_bytes + p.workers() * z.a_bytes;
   });
 }
 
@@ -572,14 +572,14 @@ void run_blocked(const Problem& p, char* scratch) {
     using T = typename decltype(type)::type;
     const Blocks z = blocks_of<T>(p.g.m, p.g.n, p.g.k, true);
     if (!by_matrix(p)) {
-      for (int64_t index = 0; index < p.g.batch; ++index) blocked<T>(matrix<T>(p, index), z, true, scratch);
+      for (int64_t index = 0; index < p.g.batch; ++index) blocked<T>(matrix<T>(p, index), z, !p.alone, scratch);
       return;
     }
     const int64_t bytes = z.b_bytes + z.sums_bytes + z.a_bytes;
     auto matrices = [&](int64_t begin, int64_t end, int worker) {
       for (int64_t index = begin; index < end; ++index) blocked<T>(matrix<T>(p, index), z, false, scratch + worker * bytes);
     };
-    for_tasks(p.g.batch, p.g.m * p.g.n * p.g.k / 8, true, matrices);
+    for_tasks(p.g.batch, p.g.m * p.g.n * p.g.k / 8, !p.alone, matrices);
   });
 }
 
@@ -615,7 +615,7 @@ template <class T> struct Deep {
 int64_t deep_scratch(const Problem& p) {
   return with_floating(p.g.dtype, [&](auto type) -> int64_t {
     const Deep<typename decltype(type)::type> d(p.g);
-    return d.chunks * d.sums_bytes + num_threads() * d.worker_bytes;
+    return d.chunks * d.sums_bytes + p.workers() * d.worker_bytes;
   });
 }
 
@@ -653,7 +653,7 @@ void run_deep(const Problem& p, char* scratch) {
           blocked<T>(part, d.z, false, own);
         }
       };
-      for_tasks(d.chunks, x.m * x.n * d.chunk / 8, true, chunks);
+      for_tasks(d.chunks, x.m * x.n * d.chunk / 8, !p.alone, chunks);
       const Flush flush;
       S* const total = reinterpret_cast<S*>(scratch);
       for (int64_t c = 1; c < d.chunks; ++c) {
@@ -704,6 +704,16 @@ int64_t gemm_scratch(const GemmArgs& args) {
 
 void gemm(const GemmArgs& args, void* scratch) {
   const Problem p = normalised(args);
+  choose(p).run(p, static_cast<char*>(scratch));
+}
+
+int64_t gemm_alone_scratch(const GemmArgs& args) {
+  const Problem p = normalised(args, true);
+  return choose(p).scratch(p);
+}
+
+void gemm_alone(const GemmArgs& args, void* scratch) {
+  const Problem p = normalised(args, true);
   choose(p).run(p, static_cast<char*>(scratch));
 }
 

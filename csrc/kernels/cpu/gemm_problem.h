@@ -1,6 +1,7 @@
 // A product as its implementations see it, brought into one form: columns of c lie along memory, a vector result is a row,
 // batches that are only more rows have become rows. Used by gemm.cpp and amx/gemm.cpp.
 #pragma once
+#include "core/parallel.h"
 #include "kernels/cpu/gemm_micro.h"
 
 namespace tessel::TESSEL_TARGET {
@@ -8,12 +9,15 @@ namespace tessel::TESSEL_TARGET {
 struct Problem {
   GemmArgs g;
   bool transposed;  // a and b have changed places: the bias belongs to rows
+  bool alone;       // the caller is one task of many: no other thread is asked
+
+  int workers() const { return alone ? 1 : num_threads(); }
 };
 
 template <class X> void swap(X& a, X& b) { const X t = a; a = b; b = t; }
 
-inline Problem normalised(const GemmArgs& args) {
-  Problem p{args, false};
+inline Problem normalised(const GemmArgs& args, bool alone = false) {
+  Problem p{args, false, alone};
   GemmArgs& g = p.g;
   if ((g.c_col != 1 && g.c_row == 1 && g.m > 1) || (g.n == 1 && g.m > 1)) {
     p.transposed = true;

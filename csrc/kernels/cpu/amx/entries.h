@@ -6,6 +6,8 @@ namespace tessel::avx512 {
 
 int64_t gemm_scratch(const GemmArgs& args);
 void gemm(const GemmArgs& args, void* scratch);
+int64_t gemm_alone_scratch(const GemmArgs& args);
+void gemm_alone(const GemmArgs& args, void* scratch);
 void activate(Activation activation, float* x, int64_t n);
 
 }  // namespace tessel::avx512

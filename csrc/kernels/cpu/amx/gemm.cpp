@@ -97,7 +97,9 @@ template <class T> struct Layout {
     for (int which = 0; which < 8; ++which) {  // whole blocks and what is left of each dimension
       const int64_t m = which & 1 ? g.m % kBlockRows : rows, n = which & 2 ? g.n % kBlockCols : cols;
       const int64_t k = which & 4 ? g.k % deep : least(deep, g.k);
-      const int64_t bytes = m && n && k ? avx512::gemm_scratch(slice(g, 0, m, 0, n, 0, k)) : 0;
+      if (!m || !n || !k) continue;
+      const GemmArgs block = slice(g, 0, m, 0, n, 0, k);
+      const int64_t bytes = parallel ? avx512::gemm_scratch(block) : avx512::gemm_alone_scratch(block);
       if (bytes > other_bytes) other_bytes = bytes;
     }
   }
@@ -180,7 +182,9 @@ template <class T> void multiply(const GemmArgs& g, const Epilogue<T>& e, bool p
         };
         for_tasks(row_panels, kSide * k / 2, parallel, pack_a);
         if (sizeof(T) == 4 && !parts_hold(seen(0), b_range)) {
-          avx512::gemm(Layout<T>::slice(g, ic, m, jc, n, pc, k), other);
+          const GemmArgs block = Layout<T>::slice(g, ic, m, jc, n, pc, k);
+          if (parallel) avx512::gemm(block, other);
+          else avx512::gemm_alone(block, other);
           if (part.last && (e.bias_row || e.bias_col || e.activation != Activation::none)) finish<T>(g, e, ic, m, jc, n);
           continue;
         }
