@@ -100,8 +100,17 @@ class RReLU(_InPlace):
 class Hardtanh(_InPlace):
     """x cut to the range from `min_val` to `max_val`."""
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,  # the older names of the first two
+        max_value: float | None = None,
+    ) -> None:
         super().__init__(inplace)
+        min_val = min_val if min_value is None else min_value
+        max_val = max_val if max_value is None else max_value
         if min_val > max_val:
             raise AssertionError(f"{type(self).__name__}: min_val {min_val} is above max_val {max_val}")
         self.min_val = min_val

@@ -152,18 +152,16 @@ class Module(Stateful):
         if isinstance(value, Parameter):
             self._forget(name, "_buffers", "_modules")
             self.register_parameter(name, value)
-        elif isinstance(value, Module):
-            if parameters is None:
-                raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning modules")
-            self._forget(name, "_parameters", "_buffers")
-            own["_modules"][name] = value
         elif parameters is None:
-            if isinstance(value, Buffer):
-                raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning buffers")
+            if isinstance(value, (Module, Buffer)):
+                raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name!r}")
             object.__setattr__(self, name, value)
         elif name in parameters:
             _check_none(self, name, value, "Parameter")
             parameters[name] = None
+        elif isinstance(value, Module):
+            self._forget(name, "_buffers")
+            own["_modules"][name] = value
         elif name in own["_modules"]:
             _check_none(self, name, value, "Module")
             own["_modules"][name] = None
@@ -294,9 +292,9 @@ class Module(Stateful):
             if module is not None:
                 yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
-        for _, module in self.named_modules():
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """This module and all below it, each once unless `remove_duplicate` is False."""
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
