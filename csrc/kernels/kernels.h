@@ -41,7 +41,8 @@ enum class Reduce : uint8_t {
 
 struct ReduceArgs {
   Reduce op;
-  Loop loop;           // operand 0: result, operand 1: input; operand 2 (argmax/argmin and max/min with indices): int64 indices, or absent
+  Loop loop;           // operand 0: result (of argmax and argmin the int64 index), operand 1: input, operand 2 (max
+                       // and min, if at all): int64 indices. Indices count in the loop's order of the reduced dimensions
   uint32_t reduced;
   DType compute;       // float32, float64, int64
   double parameter;    // norm: p; var: correction; mean: 1 / count

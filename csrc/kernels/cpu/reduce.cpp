@@ -3,12 +3,13 @@
 // So the bits do not depend on the threads, and a sum of floats errs by little more than its block's chain of 16 additions
 // and 6 folds: blocks and chunks are merged in double.
 //
-// Three ways to the same blocks: rows (one result after the other, its elements gathered where they are not contiguous),
-// panels (sixteen neighbouring results whose elements lie across: turned in L1 first), and columns (neighbouring results in
-// vector lanes, for the plain folds).
+// Four ways: rows (one result after the other, its elements gathered where they are not contiguous), panels (sixteen
+// neighbouring results whose elements lie across: turned in L1 first), and for the plain folds columns (neighbouring results
+// in vector lanes) and short rows (turned in L1, then as columns).
 #include "core/parallel.h"
 #include "kernels/cpu/entries.h"
 #include "kernels/cpu/math.h"
+#include "kernels/cpu/turn.h"
 #include "kernels/cpu/walk.h"
 
 namespace tessel::TESSEL_TARGET {
@@ -20,7 +21,10 @@ constexpr int64_t kWork = 32768;     // elements that are worth a task
 constexpr int64_t kPanel = 16;       // results: a cache line of floats
 constexpr int64_t kPanelBlock = 256; // elements of each: 32 KB of doubles
 constexpr int64_t kColumns = 256;    // results that a task of the column way carries: 1 KB of accumulators
-constexpr int64_t kColumnChunk = 2048;  // their elements in one task
+constexpr int64_t kColumnChunk = 2048;  // their elements in one task, or more where they are few
+constexpr int64_t kShort = 64;       // rows of up to this length are taken 64 at a time
+constexpr int64_t kRun = 64;         // contiguous runs from here on are folded where they lie
+constexpr int64_t kManyRows = 4096;  // rows of up to this length go 16 to a task
 constexpr int64_t kFlush = 32;       // elements that a column folds in its own type before its state takes over
 constexpr int64_t kSlot = 24;         // bytes between states
 constexpr double kInfinity = __builtin_inf();
@@ -64,14 +68,14 @@ struct Multiply {
   static double merge(double a, double b) { return a * b; }
   static int64_t merge(int64_t a, int64_t b) { return int64_t(uint64_t(a) * uint64_t(b)); }
 };
-struct Greatest {  // a NaN wins
+struct Greatest {  // a NaN wins; the new value comes first, so that only it has to be asked whether it is one
   template <class T> static constexpr T identity = kLowest<T>;
-  template <class V> static V lanes(V a, V b) { return max(a, b); }
+  template <class V> static V lanes(V a, V b) { return max(b, a); }
   template <class T> static T merge(T a, T b) { return a != a || a > b ? a : b; }
 };
 struct Least {
   template <class T> static constexpr T identity = kHighest<T>;
-  template <class V> static V lanes(V a, V b) { return min(a, b); }
+  template <class V> static V lanes(V a, V b) { return min(b, a); }
   template <class T> static T merge(T a, T b) { return a != a || a < b ? a : b; }
 };
 
@@ -227,7 +231,7 @@ struct Fold {
   void (*empty)(void* states, int64_t n);
   void (*block)(void* state, const void* x, int64_t n, int64_t first, const ReduceArgs& args);
   void (*merge)(void* state, const void* later);
-  void (*finish)(const void* state, const ReduceArgs& args, int64_t n, void* value, int64_t* index);
+  void (*finish)(const void* states, int64_t count, const ReduceArgs& args, int64_t n, void* values, int64_t* indices);
   void (*row)(void* folded, const void* x, int64_t n, const ReduceArgs& args);
   void (*flush)(void* states, void* folded, int64_t n);
 };
@@ -246,11 +250,13 @@ template <class Op> struct Erased {
     Op::block(*(State*)state, (const Item*)x, n, first, args);
   }
   static void merge(void* state, const void* later) { Op::merge(*(State*)state, *(const State*)later); }
-  static void finish(const void* state, const ReduceArgs& args, int64_t n, void* value, int64_t* index) {
-    const State& s = *(const State*)state;
-    auto v = Op::finish(s, args, n);
-    memcpy(value, &v, sizeof v);
-    if constexpr (requires { s.index; }) *index = s.index;
+  static void finish(const void* states, int64_t count, const ReduceArgs& args, int64_t n, void* values, int64_t* indices) {
+    for (int64_t i = 0; i < count; ++i) {
+      const State& s = *(const State*)((const char*)states + i * kSlot);
+      auto value = Op::finish(s, args, n);
+      memcpy((char*)values + i * int64_t(sizeof value), &value, sizeof value);
+      if constexpr (requires { s.index; }) indices[i] = s.index;
+    }
   }
   static void row(void* folded, const void* x, int64_t n, const ReduceArgs& args) {
     if constexpr (Op::columns) Op::row((Item*)folded, (const Item*)x, n, args);
@@ -294,7 +300,7 @@ template <class T> const Fold& fold_of(const ReduceArgs& args) {
 
 // ---- the plan, by shape alone
 
-enum class Way : uint8_t { rows, panels, columns };
+enum class Way : uint8_t { rows, panels, columns, short_rows };
 
 struct Plan {
   const ReduceArgs* args;
@@ -307,6 +313,7 @@ struct Plan {
   int64_t groups, group;                  // results a task takes, along the innermost kept dimension
   int bytes;                              // of an input item in memory
   bool dense;                             // a result's elements follow each other in memory
+  bool runs;                              // or they do along the innermost folded dimension
   Way way;
   Convert convert, convert_result;
   char* scratch;                          // states: [results][chunks]
@@ -342,12 +349,16 @@ Plan make_plan(const ReduceArgs& args) {
     plan.dense &= plan.folded_size[d] == 1 || plan.folded_stride[d] == expected;
     expected *= plan.folded_size[d];
   }
-  bool across = !plan.dense && plan.kept && plan.x_stride[0] == plan.bytes && plan.kept_size[0] >= 4;
-  plan.way = !across ? Way::rows : plan.fold->columns ? Way::columns : Way::panels;
-  plan.chunk = plan.way == Way::columns ? kColumnChunk : kChunk;
+  plan.runs = !plan.dense && plan.folded_stride[0] == plan.bytes && plan.folded_size[0] >= kRun;
+  int64_t size = plan.kept ? plan.kept_size[0] : 1;
+  bool across = !plan.dense && size >= 4 && plan.x_stride[0] == plan.bytes;
+  bool many_short = plan.dense && plan.fold->columns && plan.n > 0 && plan.n <= kShort && size >= 16;
+  plan.way = many_short ? Way::short_rows : !across ? Way::rows : plan.fold->columns ? Way::columns : Way::panels;
+  plan.chunk = plan.way != Way::columns || size < kChunk / kColumnChunk ? kChunk / (plan.way == Way::columns ? size : 1) : kColumnChunk;
   plan.chunks = plan.n > plan.chunk ? (plan.n + plan.chunk - 1) / plan.chunk : 1;
-  plan.group = plan.way == Way::columns ? kColumns : plan.way == Way::panels ? kPanel : 1;
-  plan.groups = plan.kept ? (plan.kept_size[0] + plan.group - 1) / plan.group : 1;
+  plan.group = plan.way == Way::columns ? kColumns : plan.way == Way::short_rows ? kTurnRows
+             : plan.way == Way::panels || plan.n <= kManyRows ? kPanel : 1;
+  plan.groups = (size + plan.group - 1) / plan.group;
   return plan;
 }
 
@@ -360,19 +371,28 @@ int64_t offset(int ndim, const int64_t* sizes, const int64_t* strides, int64_t i
   return bytes;
 }
 
-void write(const Plan& plan, int64_t i, const void* state) {
+// `count` results from number `first` on, neighbours along the innermost kept dimension.
+void write(const Plan& plan, int64_t first, int64_t count, const char* states) {
   const ReduceArgs& args = *plan.args;
-  char* y = args.loop.operand[0].data + offset(plan.kept, plan.kept_size, plan.y_stride, i);
-  alignas(8) char value[8];
-  int64_t index = 0;
-  plan.fold->finish(state, args, plan.n, value, &index);
-  if (args.op == Reduce::argmax || args.op == Reduce::argmin) {
-    memcpy(value, &index, 8);
-  } else if (plan.fold->indexed) {
-    memcpy(args.loop.operand[2].data + offset(plan.kept, plan.kept_size, plan.index_stride, i), &index, 8);
+  const Operand& y = args.loop.operand[0];
+  alignas(64) uint64_t values[kColumns], converted[kColumns];
+  int64_t indices[kColumns];
+  plan.fold->finish(states, count, args, plan.n, values, indices);
+  auto put = [&](const Operand& operand, const int64_t* strides, const void* items) {
+    char* to = operand.data + offset(plan.kept, plan.kept_size, strides, first);
+    int bytes = item_bytes(operand.dtype);
+    for (int64_t k = 0; k < count; ++k) {
+      memcpy(to + k * strides[0], (const char*)items + k * bytes, size_t(bytes));
+    }
+  };
+  bool only_index = args.op == Reduce::argmax || args.op == Reduce::argmin;
+  const void* items = only_index ? (const void*)indices : values;
+  if (plan.convert_result) {
+    plan.convert_result(converted, items, count);
+    items = converted;
   }
-  if (plan.convert_result) plan.convert_result(y, value, 1);
-  else memcpy(y, value, size_t(item_bytes(args.loop.operand[0].dtype)));
+  put(y, plan.y_stride, items);
+  if (plan.fold->indexed && !only_index) put(args.loop.operand[2], plan.index_stride, indices);
 }
 
 // A task is a chunk of a group of neighbouring results; the chunk changes fastest.
@@ -395,42 +415,88 @@ Task task_of(const Plan& plan, int64_t t) {
 }
 
 void keep(const Plan& plan, const Task& task, const char* states) {
+  if (plan.chunks == 1) return write(plan, task.result, task.width, states);
   for (int64_t k = 0; k < task.width; ++k) {
-    int64_t result = task.result + k;
-    if (plan.chunks == 1) write(plan, result, states + k * kSlot);
-    else memcpy(plan.scratch + (result * plan.chunks + task.chunk) * kSlot, states + k * kSlot, kSlot);
+    memcpy(plan.scratch + ((task.result + k) * plan.chunks + task.chunk) * kSlot, states + k * kSlot, kSlot);
   }
 }
 
 // ---- rows
 
-void rows(void* context, int64_t begin, int64_t end, int) {
-  const Plan& plan = *(const Plan*)context;
+// Elements [begin, end) of the result at x.
+void fold_row(const Plan& plan, const char* x, int64_t begin, int64_t end, char* state) {
   alignas(64) uint64_t tile[kBlock], raw[kBlock];
-  for (int64_t t = begin; t < end; ++t) {
-    Task task = task_of(plan, t);
-    alignas(8) char state[kSlot];
-    plan.fold->empty(state, 1);
-    for (int64_t i = task.begin; i < task.end; i += kBlock) {
-      int64_t n = task.end - i < kBlock ? task.end - i : kBlock;
-      const void* items = task.x + i * plan.bytes;
-      if (!plan.dense) {
-        int64_t at[kMaxDims], rest = i, start = 0;
-        for (int d = 0; d < plan.folded; ++d) {
-          at[d] = rest % plan.folded_size[d];
-          rest /= plan.folded_size[d];
-          start += at[d] * plan.folded_stride[d];
-        }
-        gather(plan.bytes, raw, task.x + start, plan.folded, plan.folded_size, plan.folded_stride, at, n);
+  for (int64_t i = begin; i < end;) {
+    int64_t n = end - i < kBlock ? end - i : kBlock;
+    const void* items = x + i * plan.bytes;
+    if (!plan.dense) {
+      int64_t at[kMaxDims], rest = i, start = 0;
+      for (int d = 0; d < plan.folded; ++d) {
+        at[d] = rest % plan.folded_size[d];
+        rest /= plan.folded_size[d];
+        start += at[d] * plan.folded_stride[d];
+      }
+      items = x + start;
+      if (plan.runs) {
+        if (plan.folded_size[0] - at[0] < n) n = plan.folded_size[0] - at[0];
+      } else {
+        gather(plan.bytes, raw, x + start, plan.folded, plan.folded_size, plan.folded_stride, at, n);
         items = raw;
       }
+    }
+    if (plan.convert) {
+      plan.convert(tile, items, n);
+      items = tile;
+    }
+    plan.fold->block(state, items, n, i, *plan.args);
+    i += n;
+  }
+}
+
+void rows(void* context, int64_t begin, int64_t end, int) {
+  const Plan& plan = *(const Plan*)context;
+  alignas(8) char states[kPanel * kSlot];
+  for (int64_t t = begin; t < end; ++t) {
+    Task task = task_of(plan, t);
+    plan.fold->empty(states, task.width);
+    for (int64_t k = 0; k < task.width; ++k) {
+      fold_row(plan, task.x + k * plan.x_stride[0], task.begin, task.end, states + k * kSlot);
+    }
+    keep(plan, task, states);
+  }
+}
+
+// Up to 64 neighbouring results of up to 64 contiguous elements each: turned, element i of all of them is a row of columns.
+template <class T> void fold_short(const Plan& plan, const Task& task, char* states) {
+  alignas(64) T turned[kTurnColumns<T> * kTurnRows];
+  alignas(64) uint64_t folded[kTurnRows] = {}, tile[kTurnRows];
+  plan.fold->empty(states, kTurnRows);
+  plan.fold->flush(states, folded, kTurnRows);
+  plan.fold->empty(states, kTurnRows);
+  for (int64_t i = 0; i < plan.n; i += kTurnColumns<T>) {
+    int64_t columns = plan.n - i < kTurnColumns<T> ? plan.n - i : kTurnColumns<T>;
+    turn(task.x + i * plan.bytes, plan.x_stride[0], task.width, columns, turned);
+    for (int64_t c = 0; c < columns; ++c) {
+      const void* items = turned + c * kTurnRows;
       if (plan.convert) {
-        plan.convert(tile, items, n);
+        plan.convert(tile, items, task.width);
         items = tile;
       }
-      plan.fold->block(state, items, n, i, *plan.args);
+      plan.fold->row(folded, items, task.width, *plan.args);
     }
-    keep(plan, task, state);
+  }
+  plan.fold->flush(states, folded, task.width);
+}
+
+void short_rows(void* context, int64_t begin, int64_t end, int) {
+  const Plan& plan = *(const Plan*)context;
+  alignas(8) char states[kTurnRows * kSlot];
+  auto fold = plan.bytes == 1 ? fold_short<uint8_t> : plan.bytes == 2 ? fold_short<uint16_t>
+            : plan.bytes == 4 ? fold_short<uint32_t> : fold_short<uint64_t>;
+  for (int64_t t = begin; t < end; ++t) {
+    Task task = task_of(plan, t);
+    fold(plan, task, states);
+    keep(plan, task, states);
   }
 }
 
@@ -455,7 +521,7 @@ template <class Row> inline void each_row(const Plan& plan, const char* x, int64
   }
 }
 
-template <class T> void turn(const Plan& plan, const char* x, int64_t begin, int64_t end, int64_t width, void* panel) {
+template <class T> void turn_panel(const Plan& plan, const char* x, int64_t begin, int64_t end, int64_t width, void* panel) {
   T* y = (T*)panel;
   each_row(plan, x, begin, end, [&](const char* row, int64_t i) {
     const T* items = (const T*)row;
@@ -471,7 +537,8 @@ void panels(void* context, int64_t begin, int64_t end, int) {
   const Plan& plan = *(const Plan*)context;
   alignas(64) uint64_t panel[kPanel * kPanelBlock], tile[kPanelBlock];
   alignas(8) char states[kPanel * kSlot];
-  auto turned = plan.bytes == 1 ? turn<uint8_t> : plan.bytes == 2 ? turn<uint16_t> : plan.bytes == 4 ? turn<uint32_t> : turn<uint64_t>;
+  auto turned = plan.bytes == 1 ? turn_panel<uint8_t> : plan.bytes == 2 ? turn_panel<uint16_t>
+              : plan.bytes == 4 ? turn_panel<uint32_t> : turn_panel<uint64_t>;
   for (int64_t t = begin; t < end; ++t) {
     Task task = task_of(plan, t);
     plan.fold->empty(states, task.width);
@@ -491,22 +558,35 @@ void panels(void* context, int64_t begin, int64_t end, int) {
   }
 }
 
+// Where whole rows follow each other in memory, as many as fit into the accumulators are folded as one row.
 void columns(void* context, int64_t begin, int64_t end, int) {
   const Plan& plan = *(const Plan*)context;
   const Fold& fold = *plan.fold;
   alignas(64) uint64_t folded[kColumns] = {}, tile[kColumns];
-  alignas(8) char states[kColumns * kSlot], unused[kColumns * kSlot];
+  alignas(8) char states[kColumns * kSlot];
+  auto take = [&](const char* x, int64_t width) {
+    if (plan.convert) plan.convert(tile, x, width);
+    fold.row(folded, plan.convert ? (const void*)tile : x, width, *plan.args);
+  };
   for (int64_t t = begin; t < end; ++t) {
     Task task = task_of(plan, t);
-    fold.empty(unused, kColumns);
-    fold.flush(unused, folded, kColumns);
-    fold.empty(states, task.width);
-    for (int64_t i = task.begin; i < task.end; i += kFlush) {
-      each_row(plan, task.x, i, task.end - i < kFlush ? task.end : i + kFlush, [&](const char* x, int64_t) {
-        if (plan.convert) plan.convert(tile, x, task.width);
-        fold.row(folded, plan.convert ? (const void*)tile : x, task.width, *plan.args);
-      });
+    fold.empty(states, kColumns);
+    fold.flush(states, folded, kColumns);
+    fold.empty(states, kColumns);
+    bool follow = plan.folded == 1 && plan.folded_stride[0] == task.width * plan.bytes;
+    int64_t abreast = follow ? kColumns / task.width : 1, i = task.begin, step = plan.folded_stride[0];
+    while (abreast > 1 && i + abreast <= task.end) {
+      for (int64_t k = 0; k < kFlush && i + abreast <= task.end; ++k, i += abreast) {
+        take(task.x + i * step, abreast * task.width);
+      }
+      fold.flush(states, folded, abreast * task.width);
+    }
+    for (; i < task.end; i += kFlush) {
+      each_row(plan, task.x, i, task.end - i < kFlush ? task.end : i + kFlush, [&](const char* x, int64_t) { take(x, task.width); });
       fold.flush(states, folded, task.width);
+    }
+    for (int64_t k = task.width; k < abreast * task.width; ++k) {
+      fold.merge(states + k % task.width * kSlot, states + k * kSlot);
     }
     keep(plan, task, states);
   }
@@ -522,7 +602,7 @@ void merge_chunks(void* context, int64_t begin, int64_t end, int) {
         plan.fold->merge(states + k * kSlot, states + (k + step) * kSlot);
       }
     }
-    write(plan, i, states);
+    write(plan, i, 1, states);
   }
 }
 
@@ -531,7 +611,7 @@ void merge_chunks(void* context, int64_t begin, int64_t end, int) {
 int64_t reduce_scratch(const ReduceArgs& args) {
   int64_t results = 1, n = 1;
   for (int d = 0; d < args.loop.ndim; ++d) (args.reduced >> d & 1 ? n : results) *= args.loop.sizes[d];
-  if (n <= kColumnChunk) return 0;
+  if (n <= kColumnChunk) return 0;  // no way cuts so few
   Plan plan = make_plan(args);
   return plan.chunks == 1 ? 0 : plan.results * plan.chunks * kSlot;
 }
@@ -540,7 +620,8 @@ void reduce(const ReduceArgs& args, void* scratch) {
   Plan plan = make_plan(args);
   if (plan.results == 0) return;
   plan.scratch = (char*)scratch;
-  ParallelBody body = plan.way == Way::rows ? rows : plan.way == Way::panels ? panels : columns;
+  ParallelBody body = plan.way == Way::rows ? rows : plan.way == Way::panels ? panels
+                    : plan.way == Way::columns ? columns : short_rows;
   int64_t size = plan.kept ? plan.kept_size[0] : 1, tasks = plan.results / size * plan.groups * plan.chunks;
   int64_t work = (plan.n < plan.chunk ? plan.n : plan.chunk) * (size < plan.group ? size : plan.group);
   int64_t grain = work == 0 ? tasks : work < kWork ? kWork / work : 1;
