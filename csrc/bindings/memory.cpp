@@ -25,6 +25,13 @@ void bind_memory(PyObject* module) {
     return d;
   }, "Bytes in use, cached and reserved by the CPU allocator, their peaks, and counts of calls.");
   m.def("reset_peak_memory_stats", [] { cpu_allocator().reset_peak(); });
+  m.def("_set_thread_generator", [](const py::object& generator) {
+    static thread_local PyObject* held = nullptr;  // counted: the generator lives as long as the thread draws from it
+    py::object before = held ? py::reinterpret_steal<py::object>(held) : py::none();
+    set_thread_generator(generator.is_none() ? nullptr : &to_generator(generator.ptr()));
+    held = generator.is_none() ? nullptr : py::object(generator).release().ptr();
+    return before;
+  }, "What this thread draws random numbers from by default; gives what it was before.");
   m.def("_cpu_target", [] { return std::string(cpu_kernels().name); }, "The instruction set in use: scalar, avx2, avx512 or amx.");
   m.def("_cuda_available", [] { return has_cuda(); });
   m.def("_cuda_device_count", [] { return cuda_devices(); });

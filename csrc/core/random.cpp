@@ -76,7 +76,12 @@ void Generator::set_state(std::span<const uint8_t> state) {
 }
 
 // Never destroyed: generators may be used until the very end of the process.
+static thread_local constinit Generator* thread_generator = nullptr;
+
+void set_thread_generator(Generator* generator) { thread_generator = generator; }
+
 Generator& default_generator() {
+  if (thread_generator) return *thread_generator;
   static constinit std::atomic<Generator*> shared{nullptr};
   Generator* found = shared.load(std::memory_order_acquire);
   if (found) return *found;

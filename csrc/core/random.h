@@ -35,6 +35,7 @@ class Generator {
   uint64_t offset_ = 0;
 };
 
-Generator& default_generator();  // seeded by the operating system at first use
+Generator& default_generator();  // this thread's, if it was given one; else the process's, seeded by the system at first use
+void set_thread_generator(Generator* generator);  // what this thread draws from by default (a DataLoader's workers); null: no more
 
 }  // namespace tessel
