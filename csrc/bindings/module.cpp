@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/autograd.h"
+#include "bindings/interop.h"
 #include "bindings/registry.h"
 #include "bindings/tensor.h"
 #include "bindings/types.h"
@@ -26,12 +27,18 @@ PYBIND11_MODULE(_C, m) {
     bind_memory(m.ptr());
     bind_elementwise();
     bind_creation();
+    bind_random();
+    bind_conversions(m.ptr());
     bind_reduce();
     bind_views();
     bind_indexing();
     bind_sort();
     bind_matmul();
     bind_conv();
+    bind_softmax();
+    bind_norm();
+    bind_loss();
+    bind_optim();
     install_ops(m.ptr());
   } catch (...) {
     translate_exception();

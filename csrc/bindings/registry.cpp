@@ -115,7 +115,7 @@ Parameter parse_parameter(std::string_view text, const char* signature) {
   else if (type == "dtype") p.type = Type::dtype;
   else if (type == "device") p.type = Type::device;
   else if (type == "Generator") p.type = Type::generator;
-  else if (type == "object") p.type = Type::object;
+  else if (type == "object" || type == "object[*]") p.type = Type::object, p.varargs = type == "object[*]";
   else if (type.starts_with("int[")) {
     p.type = Type::integers;
     if (type == "int[*]") p.varargs = true;
@@ -243,9 +243,9 @@ bool match(const Overload& o, bool is_method, PyObject* const* args, Py_ssize_t 
   int first = is_method ? 1 : 0;  // x.view(2, 3), zeros(2, 3): separate ints stand for a list
   bool spread = false;
   if (o.positional > first && o.parameters[first].varargs && nargs >= first) {
-    bool tensors = o.parameters[first].type == Type::tensors;  // which may also be none at all
-    spread = nargs > first || (tensors && !kwnames);
-    for (Py_ssize_t i = first; spread && i < nargs; ++i) spread = tensors ? is_tensor(args[i]) : is_int(args[i]);
+    Type type = o.parameters[first].type;
+    spread = nargs > first || (type == Type::tensors && !kwnames);  // which may also be none at all
+    for (Py_ssize_t i = first; spread && i < nargs && type != Type::object; ++i) spread = type == Type::tensors ? is_tensor(args[i]) : is_int(args[i]);
   }
   if (spread) {
     if (is_method) m.slots[0] = args[0];

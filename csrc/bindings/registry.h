@@ -4,7 +4,8 @@
 //   add_op("softmax(Tensor input, int dim, dtype? dtype=None) -> Tensor", &softmax, "softmax along dim ...");
 //
 // Types: Tensor, Tensor? , Tensor|Scalar, Tensor[], Scalar, int, int[], int[N] (an int stands for N of them), int[*] and
-// Tensor[*] (may be given as separate arguments), float, float[], bool, str, dtype, device, Generator, object; a trailing ? allows None. `*` begins keyword-only arguments.
+// Tensor[*] (may be given as separate arguments), float, float[], bool, str, dtype, device, Generator, object, object[*] (all
+// positional arguments, as a tuple); a trailing ? allows None. `*` begins keyword-only arguments.
 // `-> (Tensor values, Tensor indices)` makes a named tuple. Lines with one name are overloads: the first whose types fit is called. Where to find the op in Python: see Where.
 #pragma once
 #include <span>
@@ -112,6 +113,7 @@ void add_op(const char* signature, R (*function)(P...), const char* doc = "", un
 // ---- the rooms: each binds its family (ops_<room>.cpp)
 void bind_elementwise();
 void bind_creation();
+void bind_random();
 void bind_reduce();
 void bind_views();
 void bind_indexing();

@@ -56,6 +56,15 @@ void check_types(const char* name, const Tensor& a, const Tensor& b) {
   check(a.dtype() == b.dtype(), name, ": expected m1 and m2 to have the same dtype, but got: ", a.dtype(), " != ", b.dtype());
   check(a.device() == b.device(), name, ": Expected all tensors to be on the same device, but found at least two devices, ", device_name(a.device()), " and ", device_name(b.device()), "!");
   if (is_complex(a.dtype())) fail<NotImplementedError>(name, ": not there yet for complex tensors");
+  if (a.dtype() == DType::bool_) fail<NotImplementedError>(name, ": not implemented for bool");
+}
+
+void check_dims(const char* name, const char* which, const Tensor& x, int64_t dim) {
+  check(x.dim() == dim, name, ": ", which, " must be a ", dim, "-D tensor, got ", x.dim(), "-D");
+}
+
+void check_fit(const char* name, const Tensor& a, const Tensor& b) {
+  check(a.size(-1) == b.size(-2), name, ": mat1 and mat2 shapes cannot be multiplied (a is ", a.sizes(), ", b is ", b.sizes(), ": ", a.size(-1), " columns against ", b.size(-2), " rows)");
 }
 
 Tensor swap_last(const Tensor& x) { return transpose(x, -1, -2); }
@@ -96,11 +105,182 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   check_types("matmul", a, b);
   Tensor left = a.dim() == 1 ? unsqueeze(a, 0) : a;
   Tensor right = b.dim() == 1 ? unsqueeze(b, 1) : b;
-  check(left.size(-1) == right.size(-2), "matmul: mat1 and mat2 shapes cannot be multiplied (a is ", a.sizes(), ", b is ", b.sizes(), ": ", left.size(-1), " columns against ", right.size(-2), " rows)");
+  check_fit("matmul", left, right);
   Tensor y = product("matmul", left, right);
   if (b.dim() == 1) y = squeeze(y, Dims{-1});
   if (a.dim() == 1) y = squeeze(y, Dims{b.dim() == 1 ? -1 : -2});
   return y;
+}
+
+Tensor mm(const Tensor& a, const Tensor& b) {
+  check_dims("mm", "input", a, 2), check_dims("mm", "mat2", b, 2);
+  check_types("mm", a, b), check_fit("mm", a, b);
+  return product("mm", a, b);
+}
+
+static void check_stacks(const char* name, const Tensor& a, const Tensor& b) {
+  check_dims(name, "batch1", a, 3), check_dims(name, "batch2", b, 3);
+  check_types(name, a, b);
+  check(a.size(0) == b.size(0), name, ": batch1 and batch2 must have same number of batches, got ", a.size(0), " and ", b.size(0));
+  check_fit(name, a, b);
+}
+
+Tensor bmm(const Tensor& a, const Tensor& b) {
+  check_stacks("bmm", a, b);
+  return product("bmm", a, b);
+}
+
+Tensor mv(const Tensor& a, const Tensor& b) {
+  check_dims("mv", "input", a, 2), check_dims("mv", "vec", b, 1);
+  return matmul(a, b);
+}
+
+Tensor dot(const Tensor& a, const Tensor& b) {
+  check(a.dim() == 1 && b.dim() == 1, "dot: 1D tensors expected, but got ", a.dim(), "D and ", b.dim(), "D tensors");
+  check_types("dot", a, b);
+  check(a.numel() == b.numel(), "dot: inconsistent tensor size, expected tensor and src to have the same number of elements, but got ", a.numel(), " and ", b.numel());
+  Tensor y = empty({}, a.dtype(), a.device());
+  int64_t n = a.numel();
+  gemm("dot", alias(y, {1, 1}, {1, 1}, y.offset()), alias(a, {1, n}, {0, a.strides()[0]}, a.offset()), alias(b, {n, 1}, {b.strides()[0], 0}, b.offset()), {});
+  if (Node* node = record("dot", y, {a, b}))
+    node->backward = [a = Saved(a), b = Saved(b)](const Tensor& dy, Needs needs) -> Grads {
+      return {needs[0] ? dy * b() : Tensor(), needs[1] ? dy * a() : Tensor()};
+    };
+  return y;
+}
+
+Tensor outer(const Tensor& a, const Tensor& b) {
+  check_dims("outer", "input", a, 1), check_dims("outer", "vec2", b, 1);
+  return unsqueeze(a, 1) * b;
+}
+
+Tensor inner(const Tensor& a, const Tensor& b) {
+  if (a.dim() == 0 || b.dim() == 0) return a * b;
+  check(a.size(-1) == b.size(-1), "inner: the last dimension must match on both input tensors but got shapes ", a.sizes(), " and ", b.sizes());
+  check_types("inner", a, b);
+  return tensordot(a, b, Dims{-1}, Dims{-1});
+}
+
+// ---- products added to something
+
+namespace {
+
+// y = beta x + alpha a @ b of matrices or stacks of them.
+struct Sum {
+  const char* name;
+  double beta, alpha;
+};
+
+void check_sum(const char* name, const Tensor& x, const Tensor& a, Scalar beta, Scalar alpha) {
+  check(x.dtype() == a.dtype(), name, ": expected input and the factors to have the same dtype, but got: ", x.dtype(), " != ", a.dtype());
+  if (is_floating(x.dtype())) return;
+  check(beta.is_integral(), name, ": For integral input tensors, argument beta must not be a floating point number.");
+  check(alpha.is_integral(), name, ": For integral input tensors, argument alpha must not be a floating point number.");
+}
+
+// Can gemm write to y: is one of the last two strides 1?
+bool takes_product(const Tensor& y) {
+  return (y.stride(-1) == 1 || y.size(-1) == 1) ? y.stride(-2) >= y.size(-1) || y.size(-2) == 1 : y.stride(-2) == 1 && y.stride(-1) >= y.size(-2);
+}
+
+Tensor added(const Sum& sum, const Tensor& x, const Tensor& a, const Tensor& b, const Dims& sizes, const Into& into) {
+  const char* name = sum.name;
+  check(broadcast(name, x.sizes(), sizes) == sizes, name, ": input of shape ", x.sizes(), " is not broadcastable to the product's shape ", sizes);
+  Tensor y;
+  {
+    NoGrad no_grad;
+    Product product{sum.alpha, sum.beta, {}, Activation::none};
+    bool row = x.dim() > 0 && x.size(-1) == x.numel() && sum.beta == 1 && !into;
+    if (into.kind == Into::inplace && x.sizes() == sizes && takes_product(x) && !may_overlap(x, a) && !may_overlap(x, b) && !x.is_same(a) && !x.is_same(b)) {
+      y = *into.tensor;
+    } else {
+      y = empty(sizes, x.dtype(), x.device());
+      if (row) product.bias = x, product.beta = 0;
+      else if (sum.beta != 0) copy_(y, x);
+    }
+    gemm(name, y, a, b, product);
+  }
+  return y;
+}
+
+// The same as an op, in place where `into` says so.
+Tensor add_product(const Sum& sum, const Tensor& x, const Tensor& a, const Tensor& b, const Dims& sizes, const Into& into) {
+  bool inplace = into.kind == Into::inplace;
+  if (inplace) {
+    check(x.sizes() == sizes, sum.name, "_: input has shape ", x.sizes(), " but the product has shape ", sizes);
+    check_inplace(sum.name, x);
+  }
+  Tensor y = added(sum, x, a, b, sizes, into);
+  if (inplace) {
+    if (!y.is_same(x)) {
+      NoGrad no_grad;
+      Tensor target = x;
+      copy_(target, y);
+      y = x;
+    } else {
+      x.bump_version(sum.name);
+    }
+  }
+  Node* node = inplace ? record_inplace(sum.name, y, {x, a, b}) : record(sum.name, y, {x, a, b});
+  if (node)
+    node->backward = [sum, a = Saved(a), b = Saved(b)](const Tensor& dy, Needs needs) -> Grads {
+      auto scaled = [](const Tensor& t, double by) { return by == 1 ? t : t * by; };
+      return {needs[0] ? scaled(dy, sum.beta) : Tensor(), needs[1] ? scaled(product(sum.name, dy, swap_last(b())), sum.alpha) : Tensor(),
+              needs[2] ? scaled(product(sum.name, swap_last(a()), dy), sum.alpha) : Tensor()};
+    };
+  return y;
+}
+
+}  // namespace
+
+Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, const Into& into) {
+  check_dims("addmm", "mat1", a, 2), check_dims("addmm", "mat2", b, 2);
+  check_types("addmm", a, b), check_fit("addmm", a, b), check_sum("addmm", x, a, beta, alpha);
+  return add_product({"addmm", beta.as_double(), alpha.as_double()}, x, a, b, {a.size(0), b.size(1)}, into);
+}
+
+Tensor baddbmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, const Into& into) {
+  check_stacks("baddbmm", a, b), check_sum("baddbmm", x, a, beta, alpha);
+  return add_product({"baddbmm", beta.as_double(), alpha.as_double()}, x, a, b, {a.size(0), a.size(1), b.size(2)}, into);
+}
+
+// What is composed is done in place by a copy.
+static Tensor delivered(const char* name, const Tensor& x, const Tensor& y, const Into& into) {
+  if (into.kind != Into::inplace) return y;
+  check(x.sizes() == y.sizes(), name, "_: input has shape ", x.sizes(), " but the result has shape ", y.sizes());
+  Tensor target = x;
+  return copy_(target, y);
+}
+
+Tensor addmv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, const Into& into) {
+  check(x.dim() <= 1 && a.dim() == 2 && b.dim() == 1, "addmv: vector + matrix @ vector expected, got ", x.dim(), ", ", a.dim(), ", ", b.dim());
+  check_types("addmv", a, b), check_sum("addmv", x, a, beta, alpha);
+  check(a.size(1) == b.size(0), "addmv: size mismatch, got input ", x.sizes(), ", mat ", a.sizes(), ", vec ", b.sizes());
+  check(x.numel() == 1 || x.numel() == a.size(0), "addmv: size mismatch, got input ", x.sizes(), ", mat ", a.sizes(), ", vec ", b.sizes());
+  Tensor y = add_product({"addmv", beta.as_double(), alpha.as_double()}, x.dim() == 0 ? x : unsqueeze(x, 1), a, unsqueeze(b, 1), {a.size(0), 1}, {});
+  return delivered("addmv", x, squeeze(y, Dims{1}), into);
+}
+
+// The sum of the products of a stack is one product of long rows and columns.
+Tensor addbmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, const Into& into) {
+  check_stacks("addbmm", a, b), check_sum("addbmm", x, a, beta, alpha);
+  int64_t k = a.size(0) * a.size(2);
+  Tensor left = reshape(permute(a, Dims{1, 0, 2}), {a.size(1), k}), right = reshape(b, {k, b.size(2)});
+  return add_product({"addbmm", beta.as_double(), alpha.as_double()}, x, left, right, {a.size(1), b.size(2)}, into);
+}
+
+Tensor addr(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, const Into& into) {
+  check_dims("addr", "vec1", a, 1), check_dims("addr", "vec2", b, 1);
+  DType type = promote(promote(a.dtype(), b.dtype()), x.dtype());
+  for (const Scalar& s : {beta, alpha}) {
+    check(is_floating(type) || s.is_integral(), "addr: For integral input tensors, argument beta and alpha must not be floating point numbers.");
+    check(type == DType::bool_ || !s.is_bool(), "addr: Boolean beta and alpha only supported for Boolean results.");
+  }
+  Tensor y = outer(a, b);
+  check(broadcast("addr", x.sizes(), y.sizes()) == y.sizes(), "addr: input of shape ", x.sizes(), " is not broadcastable to the product's shape ", y.sizes());
+  if (alpha.as_double() != 1) y = to_dtype(y, type) * wrapped_number(alpha);
+  if (beta.as_double() != 0) y = (beta.as_double() == 1 ? x : to_dtype(x, type) * wrapped_number(beta)) + y;
+  return delivered("addr", x, to_dtype(y, type), into);
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b) {

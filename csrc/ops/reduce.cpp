@@ -1,92 +1,75 @@
-// Reductions over any dimensions.
-#include "ops/ops.h"
-#include "ops/run.h"
+// Reductions over any dimensions: sums, products, counts, norms, moments. The extremes stand in extremes.cpp.
+#include "ops/reduce.h"
+
+#include <cmath>
 
 namespace tessel {
 
-// x with its reduced dimensions of size 1, in the result's own memory.
-static Dims reduced_sizes(const Tensor& x, uint32_t mask) {
-  Dims sizes = x.sizes();
-  for (int d = 0; d < sizes.size(); ++d)
-    if (mask >> d & 1) sizes[d] = 1;
-  return sizes;
-}
-
-static Dims drop(const Dims& sizes, uint32_t mask) {
-  Dims kept;
-  for (int d = 0; d < sizes.size(); ++d)
-    if (!(mask >> d & 1)) kept.push_back(sizes[d]);
-  return kept;
-}
-
-// Runs a reduction kernel: the result has size 1 in the reduced dimensions.
-static Tensor reduce_keeping(const char* name, Reduce op, const Tensor& x, uint32_t mask, DType type, DType compute, double parameter) {
-  Tensor y = empty(reduced_sizes(x, mask), type, x.device());
+Tensor run_reduce(const char* name, Reduce op, const Tensor& x, uint32_t mask, bool keepdim, DType type, DType compute, double parameter, Tensor* index) {
+  if (is_complex(x.dtype())) fail<NotImplementedError>(name, ": not there yet for complex tensors (", x.dtype(), ")");
+  Dims kept = kept_sizes(x.sizes(), mask);
+  Tensor y = empty(kept, type, x.device());
+  if (index) *index = empty(kept, DType::int64, x.device());
   ReduceArgs args;
   args.op = op;
   args.reduced = mask;
-  args.loop = plan({&y, &x}, &args.reduced);
+  args.loop = index ? plan({&y, &x, index}, &args.reduced) : plan({&y, &x}, &args.reduced);
   args.compute = compute;
   args.parameter = parameter;
   Scratch scratch(kernels(y).reduce_scratch(args), y.device());
   run(name, x, x.numel(), kernels(y).reduce, args, scratch.data());
-  return y;
-}
-
-static Tensor finish(const Tensor& y, uint32_t mask, bool keepdim) {
   if (keepdim || mask == 0) return y;
-  Dims sizes = drop(y.sizes(), mask);
-  return alias(y, sizes, contiguous_strides(sizes), y.offset());
+  auto drop = [sizes = dropped_sizes(kept, mask)](const Tensor& t) {
+    t->sizes = sizes;
+    t->strides = contiguous_strides(sizes);
+  };
+  drop(y);
+  if (index) drop(*index);
+  return y;
 }
 
-// dy as if the reduced dimensions had been kept.
-static Tensor kept(const Tensor& dy, uint32_t mask, bool keepdim, const Dims& sizes) {
-  if (keepdim || mask == 0) return dy;
-  Dims shape = sizes;
-  for (int d = 0; d < shape.size(); ++d)
-    if (mask >> d & 1) shape[d] = 1;
-  return reshape(dy, shape);
+// ---- sums
+
+static DType sum_dtype(const Tensor& x, std::optional<DType> dtype) {
+  return dtype.value_or(is_floating(x.dtype()) || is_complex(x.dtype()) ? x.dtype() : DType::int64);
 }
 
-static int64_t count(const Tensor& x, uint32_t mask) {
-  int64_t n = 1;
-  for (int d = 0; d < x.dim(); ++d)
-    if (mask >> d & 1) n *= x.sizes()[d];
-  return n;
-}
-
-static DType sum_compute(DType type) { return is_floating(type) ? compute_type(type) : DType::int64; }
-
-Tensor sum(const Tensor& x_, Ints dims, bool keepdim, std::optional<DType> dtype) {
-  uint32_t mask = dim_mask("sum", dims, x_.dim());
-  DType type = dtype.value_or(is_floating(x_.dtype()) ? x_.dtype() : DType::int64);
-  Tensor x = is_floating(type) == is_floating(x_.dtype()) || type == DType::float32 ? x_ : to_dtype(x_, type);
-  Tensor y = finish(reduce_keeping("sum", Reduce::sum, x, mask, type, sum_compute(type), 0), mask, keepdim);
+Tensor sum(const Tensor& x, Ints dims, bool keepdim, std::optional<DType> dtype) {
+  uint32_t mask = dim_mask("sum", dims, x.dim());
+  DType type = sum_dtype(x, dtype);
+  Tensor y = run_reduce("sum", Reduce::sum, type == DType::bool_ ? to_dtype(x, type) : x, mask, keepdim, type, reduce_type(type));
   if (Node* node = record("sum", y, {x}))
-    node->backward = [mask, keepdim, sizes = x.sizes()](const Tensor& dy, Needs) -> Grads { return {expand(kept(dy, mask, keepdim, sizes), sizes)}; };
+    node->backward = [mask, keepdim, sizes = x.sizes()](const Tensor& dy, Needs) -> Grads { return {expand(restore(dy, mask, keepdim, sizes), sizes)}; };
   return y;
 }
 
-Tensor mean(const Tensor& x_, Ints dims, bool keepdim, std::optional<DType> dtype) {
-  DType type = dtype.value_or(x_.dtype());
-  check(is_floating(type), "mean: mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: ", type);
-  Tensor x = to_dtype(x_, type);
+Tensor mean(const Tensor& x, Ints dims, bool keepdim, std::optional<DType> dtype) {
+  DType type = dtype.value_or(x.dtype());
+  check(is_floating(type), "mean: could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: ", type);
   uint32_t mask = dim_mask("mean", dims, x.dim());
-  double scale = 1.0 / static_cast<double>(count(x, mask));
-  Tensor y = finish(reduce_keeping("mean", Reduce::mean, x, mask, type, compute_type(type), scale), mask, keepdim);
+  double scale = 1.0 / static_cast<double>(count_reduced(x.sizes(), mask));
+  Tensor y = run_reduce("mean", Reduce::mean, x, mask, keepdim, type, compute_type(type), scale);
   if (Node* node = record("mean", y, {x}))
-    node->backward = [mask, keepdim, scale, sizes = x.sizes()](const Tensor& dy, Needs) -> Grads { return {expand(kept(dy, mask, keepdim, sizes) * scale, sizes)}; };
+    node->backward = [mask, keepdim, scale, sizes = x.sizes()](const Tensor& dy, Needs) -> Grads { return {expand(restore(dy, mask, keepdim, sizes) * scale, sizes)}; };
   return y;
 }
 
-static Tensor truth(const char* name, Reduce op, const Tensor& x, Ints dims, bool keepdim) {
-  uint32_t mask = dim_mask(name, dims, x.dim());
-  DType type = x.dtype() == DType::uint8 ? DType::uint8 : DType::bool_;  // PyTorch keeps uint8, its old bool
-  return finish(reduce_keeping(name, op, x, mask, type, sum_compute(x.dtype()), 0), mask, keepdim);
+Tensor nansum(const Tensor& x, Ints dims, bool keepdim, std::optional<DType> dtype) {
+  if (!is_floating(x.dtype())) return sum(x, dims, keepdim, dtype);
+  uint32_t mask = dim_mask("nansum", dims, x.dim());
+  DType type = sum_dtype(x, dtype);
+  Tensor y = run_reduce("nansum", Reduce::nansum, x, mask, keepdim, type, is_floating(type) ? compute_type(type) : DType::float64);
+  if (Node* node = record("nansum", y, {x}))
+    node->backward = [mask, keepdim, x = Saved(x)](const Tensor& dy, Needs) -> Grads {
+      return {restore(dy, mask, keepdim, x().sizes()) * logical_not(isnan(x()))};
+    };
+  return y;
 }
 
-Tensor any(const Tensor& x, Ints dims, bool keepdim) { return truth("any", Reduce::any, x, dims, keepdim); }
-Tensor all(const Tensor& x, Ints dims, bool keepdim) { return truth("all", Reduce::all, x, dims, keepdim); }
+Tensor nanmean(const Tensor& x, Ints dims, bool keepdim, std::optional<DType> dtype) {
+  check(is_floating(x.dtype()), "nanmean: expected input to have floating point or complex dtype but got ", x.dtype());
+  return nansum(x, dims, keepdim, dtype) / sum(logical_not(isnan(detach(x))), dims, keepdim);
+}
 
 Tensor sum_to_size(const Tensor& x, const Dims& sizes) {
   if (x.sizes() == sizes) return x;
@@ -101,5 +84,150 @@ Tensor sum_to_size(const Tensor& x, const Dims& sizes) {
   Tensor y = dims.empty() ? x : sum(x, dims, true);
   return lead > 0 ? reshape(y, sizes) : y;
 }
+
+// ---- products
+
+// The product of all others along dim: what stands before, times what stands behind.
+static Tensor product_of_others(const Tensor& x, int64_t dim) {
+  Dims one = x.sizes();
+  one[dim] = 1;
+  Tensor ones_ = ones(one, x.dtype(), x.device());
+  int64_t n = x.sizes()[dim];
+  auto before = [&](const Tensor& a) {
+    Tensor parts[] = {ones_, cumprod(narrow(a, dim, 0, n - 1), dim)};
+    return cat(parts, dim);
+  };
+  return before(x) * flip(before(flip(x, Dims{dim})), Dims{dim});
+}
+
+// d of a product is the product times 1 / x, but where an x is zero the others have to be multiplied out.
+static Tensor prod_derivative(const Tensor& x, const Tensor& y, const Tensor& dy, int64_t dim) {
+  if (x.numel() == 0) return expand(dy, x.sizes()) * x;
+  if (!item(any(detach(eq(y, wrapped_number(0))))).as_int()) return dy * y / x;
+  return dy * product_of_others(x, dim);
+}
+
+Tensor prod(const Tensor& x_, std::optional<int64_t> dim, bool keepdim, std::optional<DType> dtype) {
+  int64_t d = dim ? wrap_dim("prod", *dim, x_.dim()) : -1;
+  DType type = sum_dtype(x_, dtype);
+  Tensor x = is_floating(type) || type == DType::bool_ ? to_dtype(x_, type) : x_;
+  uint32_t mask = x.dim() == 0 ? 0 : dim ? 1u << d : (1u << x.dim()) - 1;
+  Tensor y = run_reduce("prod", Reduce::prod, x, mask, keepdim, type, reduce_type(type));
+  if (Node* node = record("prod", y, {x}))
+    node->backward = [mask, keepdim, d, x = Saved(x), y = SavedOutput(y)](const Tensor& dy, Needs) -> Grads {
+      Tensor a = x();
+      if (mask == 0) return {dy};
+      if (d < 0) return {reshape(prod_derivative(reshape(a, {-1}), y(), dy, 0), a.sizes())};
+      return {prod_derivative(a, restore(y(), mask, keepdim, a.sizes()), restore(dy, mask, keepdim, a.sizes()), d)};
+    };
+  return y;
+}
+
+// ---- truth
+
+static Tensor truth_of(const char* name, Reduce op, const Tensor& x, uint32_t mask, bool keepdim) {
+  DType type = x.dtype() == DType::uint8 ? DType::uint8 : DType::bool_;  // PyTorch keeps uint8, its old bool
+  return run_reduce(name, op, x, mask, keepdim, type, reduce_type(x.dtype()));
+}
+
+Tensor any(const Tensor& x, Ints dims, bool keepdim) { return truth_of("any", Reduce::any, x, dim_mask("any", dims, x.dim()), keepdim); }
+Tensor all(const Tensor& x, Ints dims, bool keepdim) { return truth_of("all", Reduce::all, x, dim_mask("all", dims, x.dim()), keepdim); }
+Tensor truth(const Tensor& x) { return truth_of("any", Reduce::any, x, 0, true); }
+
+Tensor count_nonzero(const Tensor& x, Ints dims) {
+  return run_reduce("count_nonzero", Reduce::count_nonzero, x, dim_mask("count_nonzero", dims, x.dim()), false, DType::int64, reduce_type(x.dtype()));
+}
+
+// ---- norms
+
+Tensor logsumexp(const Tensor& x_, Ints dims, bool keepdim) {
+  Tensor x = is_floating(x_.dtype()) ? x_ : to_dtype(x_, default_dtype());
+  uint32_t mask = dim_mask("logsumexp", dims, x.dim());
+  Tensor y = run_reduce("logsumexp", Reduce::logsumexp, x, mask, keepdim, x.dtype(), compute_type(x.dtype()));
+  if (Node* node = record("logsumexp", y, {x}))
+    node->backward = [mask, keepdim, x = Saved(x), y = SavedOutput(y)](const Tensor& dy, Needs) -> Grads {
+      Tensor a = x(), top = restore(y(), mask, keepdim, a.sizes());
+      // Where all of x is -inf, so is y, and no x has a part in it.
+      Tensor shift = where(eq(detach(top), wrapped_number(-INFINITY)), wrapped_number(0.0), top);
+      return {restore(dy, mask, keepdim, a.sizes()) * exp(a - shift)};
+    };
+  return y;
+}
+
+// dx for y = (sum |x|^p)^(1/p). Where y is 0 there is no direction: 0, the least of the subgradients.
+static Tensor norm_derivative(const Tensor& x, const Tensor& y, const Tensor& dy, double p, uint32_t mask) {
+  Tensor none = wrapped_number(0.0);
+  auto or_none = [&](const Tensor& value, const Tensor& condition) { return where(condition, none, value); };
+  if (p == 0) return zeros(x.sizes(), x.dtype(), x.device());
+  if (p == 1) return sign(x) * dy;
+  if (p == 2) return x * or_none(dy / y, eq(y, none));
+  if (std::isinf(p)) {
+    Tensor size = abs(x), reached = eq(size, y);
+    reached = binary(Binary::logical_or, reached, isnan(size));
+    Dims dims;
+    for (int d = 0; d < x.dim(); ++d)
+      if (mask >> d & 1) dims.push_back(d);
+    return sign(x) * reached * (dims.empty() ? dy : dy / sum(reached, dims, true));
+  }
+  Tensor power = pow(abs(x), wrapped_number(p - 1));
+  if (p < 1) return sign(x) * or_none(power, eq(x, none)) * dy * pow(y, wrapped_number(1 - p));
+  return sign(x) * power * or_none(dy / pow(y, wrapped_number(p - 1)), eq(y, none));
+}
+
+Tensor norm(const Tensor& x_, double p, Ints dims, bool keepdim, std::optional<DType> dtype) {
+  check(is_floating(x_.dtype()) || is_complex(x_.dtype()), "norm: expected a floating point or complex tensor as input, got ", x_.dtype());
+  check(!dtype || is_floating(*dtype), "norm: dtype should be floating point or complex, but got ", dtype.value_or(x_.dtype()));
+  check(!dtype || can_cast(x_.dtype(), *dtype) , "norm: the input's dtype ", x_.dtype(), " can't be narrowed to ", dtype.value_or(x_.dtype()));
+  Tensor x = dtype ? to_dtype(x_, *dtype) : x_;
+  uint32_t mask = dim_mask("norm", dims, x.dim());
+  if (x.numel() == 0 && (p < 0 || std::isinf(p))) {
+    check(!dims.empty(), "norm: the norm of order ", p, " of an empty tensor does not exist: the operation does not have an identity");
+    for (int d = 0; d < x.dim(); ++d)
+      check(!(mask >> d & 1) || x.sizes()[d] > 0, "norm: the norm of order ", p, " along dimension ", d, " does not exist: this dimension is empty and the operation does not have an identity");
+  }
+  Tensor y = run_reduce("norm", Reduce::norm, x, mask, keepdim, x.dtype(), compute_type(x.dtype()), p);
+  if (Node* node = record("norm", y, {x}))
+    node->backward = [p, mask, keepdim, x = Saved(x), y = SavedOutput(y)](const Tensor& dy, Needs) -> Grads {
+      Tensor a = x();
+      return {norm_derivative(a, restore(y(), mask, keepdim, a.sizes()), restore(dy, mask, keepdim, a.sizes()), p, mask)};
+    };
+  return y;
+}
+
+Tensor dist(const Tensor& a, const Tensor& b, double p) { return norm(a - b, p); }
+
+// ---- moments
+
+static Tensor var_derivative(const Tensor& x, const Tensor& dy, uint32_t mask, double correction) {
+  Dims dims;
+  for (int d = 0; d < x.dim(); ++d)
+    if (mask >> d & 1) dims.push_back(d);
+  double freedom = static_cast<double>(count_reduced(x.sizes(), mask)) - correction;
+  Tensor apart = dims.empty() ? x - x : x - mean(x, dims, true);
+  return apart * (dy * (2 / freedom));
+}
+
+static Tensor moment(const char* name, const Tensor& x, Ints dims, double correction, bool keepdim, bool root) {
+  check(is_floating(x.dtype()), name, ": only floating point and complex dtypes are supported, got ", x.dtype());
+  uint32_t mask = dim_mask(name, dims, x.dim());
+  Tensor y = run_reduce(name, Reduce::var, x, mask, keepdim, x.dtype(), compute_type(x.dtype()), correction);
+  if (root) {
+    NoGrad no_grad;
+    y = sqrt(y);
+  }
+  if (Node* node = record(name, y, {x}))
+    node->backward = [mask, keepdim, correction, root, x = Saved(x), y = root ? SavedOutput(y) : SavedOutput()](const Tensor& dy, Needs) -> Grads {
+      Tensor a = x(), g = dy;
+      if (root) {
+        Tensor s = y();
+        g = where(eq(s, wrapped_number(0.0)), wrapped_number(0.0), dy / (s * 2.0));
+      }
+      return {var_derivative(a, restore(g, mask, keepdim, a.sizes()), mask, correction)};
+    };
+  return y;
+}
+
+Tensor var(const Tensor& x, Ints dims, double correction, bool keepdim) { return moment("var", x, dims, correction, keepdim, false); }
+Tensor deviation(const Tensor& x, Ints dims, double correction, bool keepdim) { return moment("std", x, dims, correction, keepdim, true); }
 
 }  // namespace tessel
