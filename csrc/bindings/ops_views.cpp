@@ -150,11 +150,6 @@ void bind_views() {
   bind_parts();
   bind_joining();
   bind_arranging();
-  add_op("numel(Tensor input) -> int", +[](const Tensor& x) { return x.numel(); });
-  add_op("item(Tensor input) -> Scalar", &item, "", kMethod);
-  add_op("detach(Tensor input) -> Tensor", &detach);
-  add_op("contiguous(Tensor input) -> Tensor", +[](const Tensor& x) { return contiguous(x); }, "", kMethod);
-  add_op("clone(Tensor input) -> Tensor", +[](const Tensor& x) { return clone(x); });
 }
 
 }  // namespace tessel::python

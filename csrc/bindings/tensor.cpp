@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "bindings/casters.h"
+#include "bindings/interop.h"
 #include "bindings/registry.h"
 #include "bindings/types.h"
 
@@ -234,6 +235,16 @@ PyObject* get_grad_fn(PyObject* self, void*) {
   return guarded([&] { return wrap_node(grad_fn(to_tensor(self))); });
 }
 
+PyObject* get_layout(PyObject*, void*) { return wrap_layout(); }
+PyObject* get_array_interface(PyObject* self, void*) {
+  return guarded([&] { return array_interface(self); });
+}
+PyObject* get_dict(PyObject* self, void* closure) {  // once it has one, a tensor may be part of a cycle
+  PyObject* dict = PyObject_GenericGetDict(self, closure);
+  if (dict && !PyObject_GC_IsTracked(self)) PyObject_GC_Track(self);
+  return dict;
+}
+
 PyGetSetDef tensor_getset[] = {
     {"shape", get_shape, nullptr, "The sizes, as a Size.", nullptr},
     {"dtype", get_dtype, nullptr, nullptr, nullptr},
@@ -257,7 +268,9 @@ PyGetSetDef tensor_getset[] = {
     {"itemsize", get_itemsize, nullptr, "Bytes of one element.", nullptr},
     {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", nullptr},
     {"retains_grad", get_retains_grad, nullptr, nullptr, nullptr},
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {"layout", get_layout, nullptr, nullptr, nullptr},
+    {"__array_interface__", get_array_interface, nullptr, "numpy's description of the memory.", nullptr},
+    {"__dict__", get_dict, PyObject_GenericSetDict, nullptr, nullptr},
     {}};
 
 // ---- operators
@@ -407,7 +420,7 @@ PyMappingMethods tensor_mapping = {length, get_item, set_item};
 PyObject* sequence_item(PyObject* self, Py_ssize_t i) {
   return guarded([&] { return wrap(select(to_tensor(self), 0, i)); });
 }
-PySequenceMethods tensor_sequence = {.sq_length = length, .sq_item = sequence_item};
+PySequenceMethods tensor_sequence = {.sq_length = length, .sq_item = sequence_item, .sq_contains = contains};
 
 PyObject* iterate(PyObject* self) {
   return guarded([&]() -> PyObject* {
@@ -448,6 +461,8 @@ PyTypeObject TensorType = [] {
   type.tp_as_number = &tensor_number;
   type.tp_as_mapping = &tensor_mapping;
   type.tp_as_sequence = &tensor_sequence;
+  type.tp_as_buffer = &tensor_buffer;
+  type.tp_methods = tensor_methods;
   type.tp_richcompare = compare;
   type.tp_hash = hash;
   type.tp_iter = iterate;

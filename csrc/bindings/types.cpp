@@ -149,6 +149,69 @@ DType to_dtype(PyObject* o) {
   fail<TypeError>("dtype: expected a dtype such as tessel.float32, got ", Py_TYPE(o)->tp_name);
 }
 
+// ---- layout and memory_format: names that are compared by identity
+
+namespace {
+
+struct NameObject {
+  PyObject_HEAD
+  const char* name;
+  int value;
+};
+
+NameObject* name_of(PyObject* o) { return reinterpret_cast<NameObject*>(o); }
+PyObject* name_repr(PyObject* o) { return PyUnicode_FromFormat("tessel.%s", name_of(o)->name); }
+PyObject* name_reduce(PyObject* o, PyObject*) { return PyUnicode_FromString(name_of(o)->name); }
+PyMethodDef name_methods[] = {{"__reduce__", name_reduce, METH_NOARGS, nullptr}, {}};
+PyGetSetDef name_getset[] = {{"__module__", [](PyObject*, void*) { return PyUnicode_FromString("tessel"); }, nullptr, nullptr, nullptr}, {}};
+
+PyTypeObject name_type(const char* name) {
+  PyTypeObject type{};
+  type.ob_base = {PyObject_HEAD_INIT(nullptr) 0};
+  type.tp_name = name;
+  type.tp_basicsize = sizeof(NameObject);
+  type.tp_flags = Py_TPFLAGS_DEFAULT;
+  type.tp_repr = name_repr;
+  type.tp_methods = name_methods;
+  type.tp_getset = name_getset;
+  return type;
+}
+PyTypeObject LayoutType = name_type("tessel.layout"), MemoryFormatType = name_type("tessel.memory_format");
+PyObject* strided = nullptr;
+
+PyObject* add_name(PyObject* module, PyTypeObject* type, const char* name, int value) {
+  auto* object = PyObject_New(NameObject, type);
+  object->name = name;
+  object->value = value;
+  PyModule_AddObjectRef(module, name, reinterpret_cast<PyObject*>(object));
+  return reinterpret_cast<PyObject*>(object);
+}
+
+void bind_names(PyObject* module) {
+  if (PyType_Ready(&LayoutType) < 0 || PyType_Ready(&MemoryFormatType) < 0) throw PythonException();
+  PyModule_AddObjectRef(module, "layout", reinterpret_cast<PyObject*>(&LayoutType));
+  PyModule_AddObjectRef(module, "memory_format", reinterpret_cast<PyObject*>(&MemoryFormatType));
+  strided = add_name(module, &LayoutType, "strided", 0);
+  add_name(module, &MemoryFormatType, "preserve_format", static_cast<int>(MemoryFormat::preserve));
+  add_name(module, &MemoryFormatType, "contiguous_format", static_cast<int>(MemoryFormat::contiguous));
+  add_name(module, &MemoryFormatType, "channels_last", static_cast<int>(MemoryFormat::channels_last));
+  add_name(module, &MemoryFormatType, "channels_last_3d", static_cast<int>(MemoryFormat::channels_last_3d));
+}
+
+}  // namespace
+
+PyObject* wrap_layout() { return Py_NewRef(strided); }
+
+void check_layout(const char* op, PyObject* layout) {
+  check_type(!layout || layout == Py_None || Py_IS_TYPE(layout, &LayoutType), op, "(): argument 'layout' must be tessel.layout, not ", layout ? Py_TYPE(layout)->tp_name : "");
+}
+
+MemoryFormat to_memory_format(const char* op, PyObject* o, MemoryFormat otherwise) {
+  if (!o || o == Py_None) return otherwise;
+  check_type(Py_IS_TYPE(o, &MemoryFormatType), op, "(): argument 'memory_format' must be tessel.memory_format, not ", Py_TYPE(o)->tp_name);
+  return static_cast<MemoryFormat>(name_of(o)->value);
+}
+
 // ---- Size: a tuple that prints and slices as PyTorch's
 
 namespace {
@@ -227,6 +290,7 @@ PyObject* as_size(PyObject* tuple) {  // takes the reference
 
 }  // namespace
 
+bool is_size(PyObject* o) { return Py_IS_TYPE(o, &SizeType); }
 PyObject* wrap_size(const Dims& sizes) {
   PyObject* size = expect(SizeType.tp_alloc(&SizeType, sizes.size()));
   for (int i = 0; i < sizes.size(); ++i) PyTuple_SET_ITEM(size, i, PyLong_FromLongLong(sizes[i]));
@@ -250,6 +314,7 @@ void bind_types(PyObject* module) {
   py::module_ m = py::reinterpret_borrow<py::module_>(module);
   SizeType.tp_basicsize = PyTuple_Type.tp_basicsize;
   SizeType.tp_itemsize = PyTuple_Type.tp_itemsize;
+  bind_names(module);
   if (PyType_Ready(&DTypeType) < 0 || PyType_Ready(&SizeType) < 0) throw PythonException();
   m.attr("dtype") = py::handle(reinterpret_cast<PyObject*>(&DTypeType));
   m.attr("Size") = py::handle(reinterpret_cast<PyObject*>(&SizeType));

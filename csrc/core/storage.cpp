@@ -26,7 +26,7 @@ void Storage::destroy(Storage* storage) {
 }
 
 void Storage::resize(size_t bytes) {
-  check(owned(), "resize_: memory that came from elsewhere (numpy, DLPack) can't be resized");
+  check(owned() && !lent_, "resize_: memory that is shared with others (numpy, DLPack, a buffer) can't be resized");
   check(device_.is_cpu(), "resize_: only CPU storage can be resized");
   void* fresh = bytes ? allocator(device_).allocate(bytes) : nullptr;
   if (fresh && data_) std::memcpy(fresh, data_, std::min(bytes, bytes_));

@@ -28,7 +28,8 @@ class Storage : public Counted {
   size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
   bool owned() const { return release_ == nullptr; }
-  void resize(size_t bytes);  // keeps the contents; throws on borrowed memory
+  void lend() { lent_ = true; }  // others hold the address from now on (numpy, DLPack, a buffer): it no longer moves
+  void resize(size_t bytes);  // keeps the contents; throws on borrowed and lent memory
 
   Version version;  // most tensors' version; `.data` makes one of its own (its count is not used here)
 
@@ -40,6 +41,7 @@ class Storage : public Counted {
   Device device_;
   Release release_;
   void* owner_;
+  bool lent_ = false;
 };
 
 }  // namespace tessel

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "ops/ops.h"
 #include "ops/run.h"
@@ -255,6 +256,36 @@ std::vector<Tensor> meshgrid(Tensors xs, std::string_view indexing) {
     grids.push_back(expand(reshape(xs[i], shape), sizes));
   }
   return grids;
+}
+
+Tensor cartesian_prod(Tensors xs) {
+  for (const Tensor& x : xs) check(x.dim() == 1, "cartesian_prod: Expect a 1D vector, but got shape ", x.sizes());
+  check(!xs.empty(), "cartesian_prod: expects at least one tensor");
+  if (xs.size() == 1) return xs[0];
+  std::vector<Tensor> columns = meshgrid(xs, "ij");
+  for (Tensor& column : columns) column = reshape(column, {-1});
+  return stack(columns, 1);
+}
+
+Tensor combinations(const Tensor& x, int64_t r, bool with_replacement) {
+  check(x.dim() == 1, "combinations: Expect a 1D vector, but got shape ", x.sizes());
+  check(r >= 0, "combinations: Expect a non-negative number, but got ", r);
+  if (r == 0) return empty({0}, x.dtype(), x.device());
+  const int64_t n = x.numel(), step = with_replacement ? 0 : 1;
+  std::vector<int64_t> places, at(static_cast<size_t>(r));
+  for (int64_t i = 1; i < r; ++i) at[i] = at[i - 1] + step;
+  // In the order of a dictionary: the last place that can move moves on, those behind it follow as closely as they may.
+  for (int64_t moved = 0; n > 0 && at[r - 1] < n && moved >= 0;) {
+    places.insert(places.end(), at.begin(), at.end());
+    for (moved = r - 1; moved >= 0 && at[moved] == n - 1 - step * (r - 1 - moved);) --moved;
+    if (moved < 0) break;
+    ++at[moved];
+    for (int64_t i = moved + 1; i < r; ++i) at[i] = at[i - 1] + step;
+  }
+  const auto count = static_cast<int64_t>(places.size());
+  Tensor index = empty({count}, DType::int64);
+  std::copy(places.begin(), places.end(), index.data_as<int64_t>());
+  return reshape(index_select(x, 0, to_device(index, x.device())), {count / r, r});
 }
 
 Tensor vander(const Tensor& x, std::optional<int64_t> columns, bool increasing) {

@@ -10,6 +10,7 @@ from math import e, inf, nan, pi
 from . import _C
 from ._C import *  # noqa: F403
 from .autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
+from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
 __version__ = "0.1.0"
 
@@ -23,7 +24,6 @@ _LAZY = {
     "linalg": ("linalg", None),
     "nn": ("nn", None),
     "optim": ("optim", None),
-    "random": ("random", None),
     "serialization": ("serialization", None),
     "testing": ("testing", None),
     "utils": ("utils", None),
@@ -31,6 +31,9 @@ _LAZY = {
     "load": ("serialization", "load"),
     "set_printoptions": ("_tensor_str", "set_printoptions"),
     "get_printoptions": ("_tensor_str", "get_printoptions"),
+    "finfo": ("_limits", "finfo"),
+    "iinfo": ("_limits", "iinfo"),
+    **{f"{kind}Tensor": ("_legacy", f"{kind}Tensor") for kind in "Float Double Half BFloat16 Long Int Short Char Byte Bool".split()},
 }
 
 

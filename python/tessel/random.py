@@ -1,0 +1,56 @@
+"""The default generator: seeds and states. One stream for every device."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from ._C import Generator, Tensor, default_generator
+
+__all__ = ["fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
+
+
+def manual_seed(seed: int) -> Generator:
+    """Begins the stream anew; the same seed gives the same numbers, whatever the device or the number of threads.
+
+    Args:
+        seed: from -2**63 to 2**64 - 1; negative ones count from 2**64 down.
+    """
+    seed = int(seed)
+    if not -(1 << 63) <= seed < 1 << 64:
+        raise RuntimeError(f"manual_seed: overflow, the seed {seed} does not fit into 64 bits")
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Seeds the stream from the operating system and returns that seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """What the stream was last seeded with."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """Where the stream is, as a uint8 tensor for `set_rng_state`."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Takes the stream back to where `get_rng_state` found it."""
+    default_generator.set_state(new_state)
+
+
+@contextlib.contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True, **_: Any) -> Iterator[None]:
+    """Leaves the stream, on the way out, where it was on the way in. Devices share one stream: naming them changes nothing."""
+    if not enabled:
+        yield
+        return
+    state = get_rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(state)
