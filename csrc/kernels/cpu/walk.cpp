@@ -155,14 +155,14 @@ void piece(void* context, int64_t begin, int64_t end, int) {
   const void* x[kMaxOperands - 1];
   const char* repeated[kMaxOperands] = {};    // the value a tile holds, and how often
   int64_t repetitions[kMaxOperands] = {};
-  int64_t at[kMaxDims], rest = begin;
+  int64_t at[kMaxDims] = {}, rest = begin;  // a loop without dimensions has position 0
   for (int d = 0; d < loop.ndim; ++d) {
     at[d] = rest % loop.sizes[d];
     rest /= loop.sizes[d];
   }
   for (int64_t i = begin; i < end;) {
     int64_t n = end - i < walk.tile ? end - i : walk.tile;
-    if (walk.long_rows && loop.sizes[0] - at[0] < n) n = loop.sizes[0] - at[0];
+    if (walk.long_rows && loop.ndim && loop.sizes[0] - at[0] < n) n = loop.sizes[0] - at[0];
     char* base[kMaxOperands];
     for (int k = 0; k <= walk.inputs; ++k) {
       const Operand& operand = loop.operand[k];
