@@ -380,7 +380,7 @@ SavedOutput::SavedOutput(const Tensor& y, uint32_t output) : saved_(detach(y)), 
 Tensor SavedOutput::operator()() const {
   Tensor y = saved_();
   Node* node = running_node();
-  if (!node || !grad_mode) return y;
+  if (!y.defined() || !node || !grad_mode) return y;
   y = detach(y);
   set_history(y, Ref<Node>::share(node), output_);
   return y;
