@@ -32,10 +32,10 @@ void add_to() {
   add_op("to(Tensor input, dtype dtype, bool non_blocking=False, bool copy=False, *, object memory_format=None) -> Tensor",
          +[](const Tensor& x, DType dtype, bool, bool copy, PyObject* format) { return converted("to", x, dtype, std::nullopt, copy, format); },
          "The same values as another dtype or on another device; the tensor itself where nothing changes, unless copy.", kMethod);
-  add_op("to(Tensor input, device? device=None, dtype? dtype=None, bool non_blocking=False, bool copy=False, *, object memory_format=None) -> Tensor",
-         +[](const Tensor& x, Where device, Type dtype, bool, bool copy, PyObject* format) { return converted("to", x, dtype, device, copy, format); }, "", kMethod);
   add_op("to(Tensor input, Tensor other, bool non_blocking=False, bool copy=False, *, object memory_format=None) -> Tensor",
          +[](const Tensor& x, const Tensor& other, bool, bool copy, PyObject* format) { return converted("to", x, other.dtype(), other.device(), copy, format); }, "", kMethod);
+  add_op("to(Tensor input, device? device=None, dtype? dtype=None, bool non_blocking=False, bool copy=False, *, object memory_format=None) -> Tensor",
+         +[](const Tensor& x, Where device, Type dtype, bool, bool copy, PyObject* format) { return converted("to", x, dtype, device, copy, format); }, "", kMethod);
   add_op("type_as(Tensor input, Tensor other) -> Tensor", +[](const Tensor& x, const Tensor& other) { return to(x, other.dtype(), other.device()); }, "", kMethod);
   add_op("cpu(Tensor input, *, object memory_format=None) -> Tensor", +[](const Tensor& x, PyObject* format) { return converted("cpu", x, std::nullopt, Device{}, false, format); }, "", kMethod);
   add_op("cuda(Tensor input, device? device=None, bool non_blocking=False, *, object memory_format=None) -> Tensor",

@@ -132,7 +132,7 @@ PyObject* guarded(F&& f) noexcept {
 template <class F>
 int guarded_set(PyObject* value, F&& f) noexcept {
   try {
-    if (!value) fail<RuntimeError>("tensor: this attribute can't be deleted");
+    check_type(value != nullptr, "tensor: neither attributes nor elements of a tensor can be deleted");
     f();
     return 0;
   } catch (...) {

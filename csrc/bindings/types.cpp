@@ -1,5 +1,6 @@
 // dtype, device, Size and Generator as Python objects; numbers and exceptions across the border.
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <array>
 #include <cstring>
