@@ -42,15 +42,22 @@ Tensor arange_from(Scalar start, Scalar end, Scalar step, const Tensor& out, Typ
               [&](DType type, Device where) { return arange(start, end, step, type, where); });
 }
 
-Tensor linear(Scalar start, Scalar end, int64_t steps, DType dtype, Device device) { return linspace(start.as_double(), end.as_double(), steps, dtype, device); }
-Tensor logarithmic(Scalar start, Scalar end, int64_t steps, double base, DType dtype, Device device) { return logspace(start.as_double(), end.as_double(), steps, base, dtype, device); }
+double bound(const char* op, const Tensor& x) {
+  check(x.dim() == 0, op, ": only supports 0-dimensional start and end tensors, but got ", x.sizes());
+  return item(x).as_double();
+}
+Tensor linear(const Tensor& start, const Tensor& end, int64_t steps, DType dtype, Device device) { return linspace(bound("linspace", start), bound("linspace", end), steps, dtype, device); }
+Tensor logarithmic(const Tensor& start, const Tensor& end, int64_t steps, double base, DType dtype, Device device) { return logspace(bound("logspace", start), bound("logspace", end), steps, base, dtype, device); }
 Tensor identity(int64_t n, std::optional<int64_t> m, DType dtype, Device device) { return eye(n, m.value_or(n), dtype, device); }
 
 Dims permuted_strides(const Dims& sizes, const Dims& layout) {
   check(layout.size() == sizes.size(), "empty_permuted: Number of dimensions in size does not match the length of the physical_layout (", sizes, " and ", layout, ")");
   const Dims order = [&] {
     Dims wrapped;
-    for (int64_t d : layout) wrapped.push_back(wrap_dim("empty_permuted", d, sizes.size()));
+    for (int64_t d : layout) {
+      check(d >= 0 && d < sizes.size(), "empty_permuted: Dimension out of range (expected to be between 0 and ", sizes.size() - 1, ", but got ", d, ")");
+      wrapped.push_back(d);
+    }
     return wrapped;
   }();
   dim_mask("empty_permuted", order, sizes.size());
@@ -86,8 +93,8 @@ void add_ranges() {
     return arange_from(Scalar(0), end, Scalar(1), out, dtype, layout, device, pin, requires_grad);
   }, "start, start + step, ... up to but without end.", kFunction);
   add_op(with_options("arange(Scalar start, Scalar end, Scalar step=1"), &arange_from, "", kFunction);
-  add_op(with_options("linspace(Scalar start, Scalar end, int steps"), &Creation<Scalar, Scalar, int64_t>::call<"linspace", &linear>, "steps numbers from start to end, both included.", kFunction);
-  add_op(with_options("logspace(Scalar start, Scalar end, int steps, float base=10.0"), &Creation<Scalar, Scalar, int64_t, double>::call<"logspace", &logarithmic>, "base to the power of linspace.", kFunction);
+  add_op(with_options("linspace(Tensor|Scalar start, Tensor|Scalar end, int steps"), &Creation<const Tensor&, const Tensor&, int64_t>::call<"linspace", &linear>, "steps numbers from start to end, both included.", kFunction);
+  add_op(with_options("logspace(Tensor|Scalar start, Tensor|Scalar end, int steps, float base=10.0"), &Creation<const Tensor&, const Tensor&, int64_t, double>::call<"logspace", &logarithmic>, "base to the power of linspace.", kFunction);
   add_op(with_options("tril_indices(int row, int col, int offset=0"), &Creation<int64_t, int64_t, int64_t>::integers<"tril_indices", &tril_indices>, "Rows and columns of the elements of a lower triangle.", kFunction);
   add_op(with_options("triu_indices(int row, int col, int offset=0"), &Creation<int64_t, int64_t, int64_t>::integers<"triu_indices", &triu_indices>, "Rows and columns of the elements of an upper triangle.", kFunction);
 }

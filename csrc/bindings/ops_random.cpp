@@ -98,8 +98,15 @@ void add_distributions() {
   add_op("bernoulli(Tensor input, *, Generator? generator=None) -> Tensor", +[](const Tensor& p, Generator* g) { return bernoulli(p, *g); }, "1 with the probability that the input says, else 0.");
   add_op("bernoulli(Tensor input, float p, *, Generator? generator=None) -> Tensor", &of_probability);
   add_op("poisson(Tensor input, Generator? generator=None) -> Tensor", +[](const Tensor& rate, Generator* g) { return poisson(rate, *g); }, "Counts of the rates that the input says.", kFunction);
-  add_op("multinomial(Tensor input, int num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor",
-         +[](const Tensor& weights, int64_t count, bool replacement, Generator* g) { return multinomial(weights, count, replacement, *g); }, "Places drawn with the probabilities that each row's weights give.");
+  add_op("multinomial(Tensor input, int num_samples, bool replacement=False, *, Generator? generator=None, Tensor? out=None) -> Tensor",
+         +[](const Tensor& weights, int64_t count, bool replacement, Generator* g, const Tensor& out) {
+           check(!out.defined() || out.dtype() == DType::int64, "multinomial: expects an int64 out, got ", out.defined() ? out.dtype() : DType::int64);
+           Tensor y = multinomial(weights, count, replacement, *g);
+           if (!out.defined()) return y;
+           resize_for_out("multinomial", out, y.sizes());
+           copy_(Tensor(out), y);
+           return out;
+         }, "Places drawn with the probabilities that each row's weights give.");
 
   auto both = +[](const Tensor& mean, const Tensor& std, Generator* g) { return normal(mean, std, *g); };
   add_op("normal(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor", both, "Normal numbers of these means and deviations.", kFunction);

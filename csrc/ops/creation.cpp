@@ -152,7 +152,7 @@ Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, Device device)
   double count = std::ceil((to - from) / by);
   RangeArgs args{.dtype = dtype, .integral = is_integral(dtype), .first = start.as_int(), .stride = step.as_int(), .start = from, .step = by};
   if (dtype == DType::int64) {  // exact, where a double would round
-    check(args.stride != 0, "arange: step must be nonzero, as an integer it is 0");
+    check_value(args.stride != 0, "arange: step must be nonzero, as an integer it is 0");
     const int64_t last = end.as_int(), sign = args.stride > 0 ? 1 : -1;
     count = std::max<double>(0, static_cast<double>((last - args.first + args.stride - sign) / args.stride));
   }

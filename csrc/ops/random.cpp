@@ -308,9 +308,12 @@ Tensor multinomial(const Tensor& weights, int64_t count, bool replacement, Gener
 
 // ---- dropout
 
-static void check_dropout(const char* op, const Tensor& x, double p) {
+// Whether anything is to be dropped.
+static bool drops(const char* op, const Tensor& x, double p, bool training) {
   check_value(p >= 0 && p <= 1, op, ": dropout probability has to be between 0 and 1, but got ", p);
+  if (!training || p == 0 || x.numel() == 0) return false;
   check(is_floating(x.dtype()), op, ": result type Float can't be cast to the desired output type ", x.dtype());
+  return true;
 }
 
 // x with elements set to zero with probability p, the others divided by 1 - p. Which ones follows from the draw alone, so
@@ -326,8 +329,7 @@ static Tensor dropped(const Tensor& x, double p, Draw draw, bool inplace) {
 }
 
 Tensor dropout(const Tensor& x, double p, bool training, bool inplace) {
-  check_dropout("dropout", x, p);
-  if (!training || p == 0 || x.numel() == 0) return x;
+  if (!drops("dropout", x, p, training)) return x;
   return dropped(x, p, default_generator().draw(), inplace);
 }
 
@@ -341,8 +343,7 @@ static Dims channels(const char* op, const Tensor& x) {
 }
 
 Tensor feature_dropout(const Tensor& x, double p, bool training, bool inplace) {
-  check_dropout("feature_dropout", x, p);
-  if (!training || p == 0 || x.numel() == 0) return x;
+  if (!drops("feature_dropout", x, p, training)) return x;
   Tensor noise = dropped(ones(channels("feature_dropout", x), x.dtype(), x.device()), p, default_generator().draw(), true);
   return mul(x, noise, inplace ? Into::over(x) : Into{});
 }
@@ -366,14 +367,12 @@ static Tensor alpha_dropped(const char* op, const Tensor& x, const Dims& sizes, 
 }
 
 Tensor alpha_dropout(const Tensor& x, double p, bool training, bool inplace) {
-  check_dropout("alpha_dropout", x, p);
-  if (!training || p == 0 || x.numel() == 0) return x;
+  if (!drops("alpha_dropout", x, p, training)) return x;
   return alpha_dropped("alpha_dropout", x, x.sizes(), p, inplace);
 }
 
 Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, bool inplace) {
-  check_dropout("feature_alpha_dropout", x, p);
-  if (!training || p == 0 || x.numel() == 0) return x;
+  if (!drops("feature_alpha_dropout", x, p, training)) return x;
   return alpha_dropped("feature_alpha_dropout", x, channels("feature_alpha_dropout", x), p, inplace);
 }
 
