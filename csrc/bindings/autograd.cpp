@@ -3,6 +3,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include <cctype>
+
 #include "bindings/registry.h"
 #include "bindings/tensor.h"
 
@@ -215,6 +217,23 @@ py::tuple record_function(const py::object& cls, const py::object& ctx, const py
   return py::tuple(results);
 }
 
+// As PyTorch calls nodes: mul -> MulBackward0. Nodes of other kinds keep their names.
+std::string node_name(const Node& node) {
+  std::string_view name(node.name);
+  if (name.ends_with("Backward") || (!name.empty() && std::isupper(static_cast<unsigned char>(name[0])))) return std::string(name);
+  std::string shown;
+  bool begins = true;
+  for (char c : name) {
+    if (c == '_') {
+      begins = true;
+      continue;
+    }
+    shown += begins ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
+    begins = false;
+  }
+  return shown + "Backward0";
+}
+
 PyObject* wrap_node(const Ref<Node>& node) {
   if (!node) Py_RETURN_NONE;
   return py::cast(NodeHandle{node}).release().ptr();
@@ -224,7 +243,7 @@ void bind_autograd(PyObject* module) {
   SourceLine::install({capture_line, release_line, describe_line});
   py::module_ m = py::reinterpret_borrow<py::module_>(module);
   py::class_<NodeHandle>(m, "Node", "One step of the graph: an op and the nodes its inputs came from.")
-      .def("name", [](const NodeHandle& h) { return std::string(h.node->name); })
+      .def("name", [](const NodeHandle& h) { return node_name(*h.node); })
       .def_property_readonly("next_functions", [](const NodeHandle& h) {
         py::list list;
         for (const Edge& e : h.node->edges) list.append(py::make_tuple(py::reinterpret_steal<py::object>(wrap_node(e.node)), e.output));
@@ -235,7 +254,7 @@ void bind_autograd(PyObject* module) {
       .def_property_readonly("source_line", [](const NodeHandle& h) { return h.node->line.describe(); }, "file:line that recorded the node.")
       .def("__eq__", [](const NodeHandle& a, const py::object& b) { return py::isinstance<NodeHandle>(b) && a.node == py::cast<NodeHandle&>(b).node; })
       .def("__hash__", [](const NodeHandle& h) { return reinterpret_cast<uintptr_t>(h.node.get()) >> 4; })
-      .def("__repr__", [](const NodeHandle& h) { return "<" + std::string(h.node->name) + ">"; });
+      .def("__repr__", [](const NodeHandle& h) { return "<" + node_name(*h.node) + ">"; });
   py::class_<HookHandle>(m, "RemovableHandle", "What registering a hook gives back.")
       .def("remove", &HookHandle::remove, "Takes the hook back.")
       .def_readonly("id", &HookHandle::id)

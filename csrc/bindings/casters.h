@@ -32,6 +32,7 @@ class Object {
 struct PythonException {};
 // Sets the Python exception that belongs to the C++ one being handled.
 void translate_exception() noexcept;
+void raise(const Error& e, const std::string& message) noexcept;  // the Python type that e stands for
 inline PyObject* expect(PyObject* p) {  // throws where a C-API call failed
   if (!p) throw PythonException();
   return p;

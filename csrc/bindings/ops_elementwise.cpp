@@ -20,15 +20,15 @@ void add_unary(const char* name, bool inplace = true) {
   }
 }
 
-// The same for two operands; `swap` also offers numbers as the first one.
+// The same for two operands, whose kinds PyTorch chose op by op.
 template <Binary op>
-void add_binary(const char* name, bool inplace = true, const char* first = "Tensor") {
+void add_binary(const char* name, bool inplace = true, const char* first = "Tensor", const char* second = "Tensor|Scalar") {
   std::string n(name);
-  add_op(keep(n + "(" + first + " input, Tensor|Scalar other, *, Tensor? out=None) -> Tensor"),
+  add_op(keep(n + "(" + first + " input, " + second + " other, *, Tensor? out=None) -> Tensor"),
          +[](const Tensor& a, const Tensor& b, const Into& out) { return binary(op, a, b, {}, out); }, "", kFunction);
-  add_op(keep(n + "(Tensor input, Tensor|Scalar other) -> Tensor"), +[](const Tensor& a, const Tensor& b) { return binary(op, a, b); }, "", kMethod);
+  add_op(keep(n + "(Tensor input, " + second + " other) -> Tensor"), +[](const Tensor& a, const Tensor& b) { return binary(op, a, b); }, "", kMethod);
   if (inplace)
-    add_op(keep(n + "_(Tensor input, Tensor|Scalar other) -> Tensor"), +[](Tensor& a, const Tensor& b) -> Tensor& { binary(op, a, b, {}, Into::over(a)); return a; }, "", kMethod);
+    add_op(keep(n + "_(Tensor input, " + second + " other) -> Tensor"), +[](Tensor& a, const Tensor& b) -> Tensor& { binary(op, a, b, {}, Into::over(a)); return a; }, "", kMethod);
 }
 
 // An op of two operands with a story of its own: function, method, in-place method.
@@ -46,7 +46,7 @@ Tensor float_power(const Tensor& a, const Tensor& b, const Into& into) {
 }
 
 void add_forms() {
-  add_form<&floor_divide>("floor_divide"), add_form<&remainder>("remainder"), add_form<&fmod>("fmod", "Tensor"), add_form<&power>("float_power");
+  add_form<&floor_divide>("floor_divide"), add_form<&remainder>("remainder"), add_form<&fmod>("fmod", "Tensor"), add_form<&float_power>("float_power");
   add_op("pow(Tensor|Scalar input, Tensor|Scalar exponent, *, Tensor? out=None) -> Tensor", &power, "input ** exponent", kFunction);
   add_op("pow(Tensor input, Tensor|Scalar exponent) -> Tensor", +[](const Tensor& a, const Tensor& b) { return pow(a, b); }, "", kMethod);
   add_op("pow_(Tensor input, Tensor|Scalar exponent) -> Tensor", +[](Tensor& a, const Tensor& b) -> Tensor& { pow(a, b, Into::over(a)); return a; }, "", kMethod);
@@ -137,6 +137,11 @@ void add_activations() {
   add_op("hardtanh_(Tensor input, float min_val=-1.0, float max_val=1.0) -> Tensor", +[](Tensor& x, double low, double high) -> Tensor& { unary(Unary::hardtanh, x, {{low, high}}, Into::over(x)); return x; }, "", kNN);
   add_op("threshold(Tensor input, float threshold, float value, bool inplace=False) -> Tensor", +[](const Tensor& x, double threshold, double value, bool inplace) { return unary(Unary::threshold, x, {{threshold, value}}, over_if(inplace, x)); }, "", kNN | kFunction);
   add_op("threshold_(Tensor input, float threshold, float value) -> Tensor", +[](Tensor& x, double threshold, double value) -> Tensor& { unary(Unary::threshold, x, {{threshold, value}}, Into::over(x)); return x; }, "", kNN | kFunction);
+  add_op("glu(Tensor input, int dim=-1) -> Tensor", &glu, "The first half along dim times the sigmoid of the second.", kNN);
+  add_op("prelu(Tensor input, Tensor weight) -> Tensor", &prelu, "x for x > 0, else weight * x: one weight, or one for each channel.", kNN | kBoth);
+  add_op("rrelu(Tensor input, float lower=0.125, float upper=0.3333333333333333, bool training=False, bool inplace=False, Generator? generator=None) -> Tensor",
+         +[](const Tensor& x, double lower, double upper, bool training, bool inplace, Generator* generator) { return rrelu(x, lower, upper, training, *generator, over_if(inplace, x)); },
+         "Negative elements scaled by random slopes from [lower, upper) in training, by their mean otherwise.", kNN);
   add_op("logsigmoid(Tensor input) -> Tensor", +[](const Tensor& x) { return unary(Unary::logsigmoid, x); }, "log(sigmoid(x)), without overflow", kNN);
   add_op("softsign(Tensor input) -> Tensor", +[](const Tensor& x) { return unary(Unary::softsign, x); }, "x / (1 + |x|)", kNN);
   add_op("tanhshrink(Tensor input) -> Tensor", +[](const Tensor& x) { return unary(Unary::tanhshrink, x); }, "x - tanh(x)", kNN);
@@ -179,17 +184,17 @@ void bind_elementwise() {
     add_op(keep(n + "(Tensor input, Tensor|Scalar other, *, Scalar alpha=1, Tensor? out=None) -> Tensor"), sub3, "", kMethod);
     add_op(keep(n + "_(Tensor input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor"), sub_inplace, "", kMethod);
   }
-  const char* either = "Tensor|Scalar";
+  const char *either = "Tensor|Scalar", *tensor = "Tensor";
   add_binary<Binary::mul>("mul", true, either), add_binary<Binary::mul>("multiply", true, either);
-  add_binary<Binary::atan2>("atan2"), add_binary<Binary::atan2>("arctan2"), add_binary<Binary::hypot>("hypot"), add_binary<Binary::copysign>("copysign"), add_binary<Binary::nextafter>("nextafter");
-  add_binary<Binary::maximum>("maximum", false), add_binary<Binary::minimum>("minimum", false), add_binary<Binary::fmax>("fmax", false), add_binary<Binary::fmin>("fmin", false);
+  add_binary<Binary::atan2>("atan2", true, tensor, tensor), add_binary<Binary::atan2>("arctan2", true, tensor, tensor), add_binary<Binary::hypot>("hypot", true, tensor, tensor), add_binary<Binary::copysign>("copysign"), add_binary<Binary::nextafter>("nextafter", true, tensor, tensor);
+  add_binary<Binary::maximum>("maximum", false, tensor, tensor), add_binary<Binary::minimum>("minimum", false, tensor, tensor), add_binary<Binary::fmax>("fmax", false, tensor, tensor), add_binary<Binary::fmin>("fmin", false, tensor, tensor);
   add_binary<Binary::eq>("eq"), add_binary<Binary::ne>("ne"), add_binary<Binary::lt>("lt"), add_binary<Binary::le>("le"), add_binary<Binary::gt>("gt"), add_binary<Binary::ge>("ge");
   add_binary<Binary::ne>("not_equal"), add_binary<Binary::lt>("less"), add_binary<Binary::le>("less_equal"), add_binary<Binary::gt>("greater"), add_binary<Binary::ge>("greater_equal");
-  add_binary<Binary::logical_and>("logical_and"), add_binary<Binary::logical_or>("logical_or"), add_binary<Binary::logical_xor>("logical_xor");
+  add_binary<Binary::logical_and>("logical_and", true, tensor, tensor), add_binary<Binary::logical_or>("logical_or", true, tensor, tensor), add_binary<Binary::logical_xor>("logical_xor", true, tensor, tensor);
   add_binary<Binary::bitwise_and>("bitwise_and", true, either), add_binary<Binary::bitwise_or>("bitwise_or", true, either), add_binary<Binary::bitwise_xor>("bitwise_xor", true, either);
   add_binary<Binary::left_shift>("bitwise_left_shift", true, either), add_binary<Binary::right_shift>("bitwise_right_shift", true, either);
-  add_binary<Binary::logaddexp>("logaddexp", false), add_binary<Binary::logaddexp2>("logaddexp2", false), add_binary<Binary::ldexp>("ldexp"), add_binary<Binary::heaviside>("heaviside");
-  add_binary<Binary::xlogy>("xlogy", true, either), add_binary<Binary::gcd>("gcd"), add_binary<Binary::lcm>("lcm");
+  add_binary<Binary::logaddexp>("logaddexp", false, tensor, tensor), add_binary<Binary::logaddexp2>("logaddexp2", false, tensor, tensor), add_binary<Binary::ldexp>("ldexp", true, tensor, tensor), add_binary<Binary::heaviside>("heaviside", true, tensor, tensor);
+  add_binary<Binary::xlogy>("xlogy", true, either), add_binary<Binary::gcd>("gcd", true, tensor, tensor), add_binary<Binary::lcm>("lcm", true, tensor, tensor);
   add_forms();
   add_activations();
 }

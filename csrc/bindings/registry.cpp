@@ -4,6 +4,7 @@
 #include <structmember.h>
 #include <structseq.h>
 
+#include <cctype>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -313,6 +314,8 @@ PyObject* copy_out(const std::string& name, PyObject* result, PyObject* out) {
     Tensor from = to_tensor(r), to = to_tensor(o);
     check(!wants_grad({to}) && !from.requires_grad(), name, ": functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.");
     check_cast(name.c_str(), from.dtype(), to.dtype());
+    for (int64_t d = 0; d < to.dim(); ++d)
+      check(to.sizes()[d] <= 1 || to.strides()[d] != 0, name, ": unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation.");
     resize_for_out(name.c_str(), to, from.sizes());
     copy_(to, from);
   };
@@ -323,6 +326,18 @@ PyObject* copy_out(const std::string& name, PyObject* result, PyObject* out) {
     one(result, out);
   }
   return Py_NewRef(out);
+}
+
+// "transpose: Dimension out of range" of a call of swapaxes becomes "swapaxes: ...": an error begins with the op that was
+// called. Running a graph backwards is no such call: its errors name the op they come from.
+std::string named_after(const std::string& op, const std::string& message) {
+  if (op == "backward" || op == "run_backward") return message;
+  size_t end = 0;
+  while (end < message.size() && (std::isalnum(static_cast<unsigned char>(message[end])) || message[end] == '_')) ++end;
+  bool named = end > 0 && message.compare(end, 2, ": ") == 0;
+  std::string_view inner(message.data(), named ? end : 0);
+  if (inner == op || message.starts_with(op + "(") || message.starts_with(op + "_") || inner == "cuda" || inner == "device" || inner == "dtype") return message;
+  return op + ": " + message.substr(named ? end + 2 : 0);
 }
 
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
@@ -343,10 +358,12 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
       return m.out ? copy_out(family.name, result, m.out) : result;
     }
     no_match(family, args, nargs, kwnames);
+  } catch (const Error& e) {
+    raise(e, named_after(family.name, e.what()));
   } catch (...) {
     translate_exception();
-    return nullptr;
   }
+  return nullptr;
 }
 
 // ---- the callable objects

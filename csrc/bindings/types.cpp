@@ -15,6 +15,19 @@ namespace tessel::python {
 
 // ---- exceptions
 
+void raise(const Error& e, const std::string& message) noexcept {
+  PyObject* type = PyExc_RuntimeError;
+  switch (e.python()) {
+    case PythonError::runtime: break;
+    case PythonError::value: type = PyExc_ValueError; break;
+    case PythonError::type: type = PyExc_TypeError; break;
+    case PythonError::index: type = PyExc_IndexError; break;
+    case PythonError::not_implemented: type = PyExc_NotImplementedError; break;
+    case PythonError::memory: type = PyExc_MemoryError; break;
+  }
+  PyErr_SetString(type, message.c_str());
+}
+
 void translate_exception() noexcept {
   try {
     throw;
@@ -22,16 +35,7 @@ void translate_exception() noexcept {
   } catch (py::error_already_set& e) {
     e.restore();
   } catch (const Error& e) {
-    PyObject* type = PyExc_RuntimeError;
-    switch (e.python()) {
-      case PythonError::runtime: break;
-      case PythonError::value: type = PyExc_ValueError; break;
-      case PythonError::type: type = PyExc_TypeError; break;
-      case PythonError::index: type = PyExc_IndexError; break;
-      case PythonError::not_implemented: type = PyExc_NotImplementedError; break;
-      case PythonError::memory: type = PyExc_MemoryError; break;
-    }
-    PyErr_SetString(type, e.what());
+    raise(e, e.what());
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
   } catch (const std::exception& e) {

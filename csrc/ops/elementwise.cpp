@@ -138,6 +138,7 @@ Tensor unary(Unary op, const Tensor& x, const Params& params, const Into& into) 
   check_real(name, x.dtype());
   if (x.dtype() == DType::bool_ && !description.takes_bool)
     fail<NotImplementedError>(name, ": not defined for bool tensors; use logical_not() to invert a mask, or convert it first");
+  if (op == Unary::bitwise_not && x.dtype() == DType::bool_) op = Unary::logical_not;
   if (op == Unary::bitwise_not) check_type(!is_floating(x.dtype()), name, ": not defined for ", x.dtype(), " tensors, only for integers and bool");
   DType type = gives(description, x.dtype());
   check_out(name, into, {x});
@@ -177,6 +178,7 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b, const Params& params,
   check_real(name, common);
   if (op >= Binary::bitwise_and && op <= Binary::right_shift) check_integral(name, common);
   if (op == Binary::gcd || op == Binary::lcm) check_integral(name, common);
+  if (common == DType::bool_ && op >= Binary::floor_divide && op <= Binary::pow) fail<NotImplementedError>(name, ": not implemented for bool");
   DType type = gives(description, common);
   Dims sizes = broadcast(name, a.sizes(), b.sizes());
   if (a.device() != b.device()) check_devices(name, a, b);
@@ -221,7 +223,7 @@ Tensor add(const Tensor& a, const Tensor& b, Scalar alpha, const Into& into) {
 Tensor sub(const Tensor& a, const Tensor& b, Scalar alpha, const Into& into) {
   check(a.dtype() != DType::bool_ || b.dtype() != DType::bool_, "sub: Subtraction, the `-` operator, with two bool tensors is not supported. "
         "Use the `^` or `logical_xor()` operator instead.");
-  check(!(a.dtype() == DType::bool_ && b->wrapped_number), "sub: Subtraction, the `-` operator, with a bool tensor is not supported. "
+  check(a.dtype() != DType::bool_ && b.dtype() != DType::bool_, "sub: Subtraction, the `-` operator, with a bool tensor is not supported. "
         "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead.");
   if (alpha.as_double() == 1) return binary(Binary::sub, a, b, {}, into);
   check_alpha("sub", alpha, a, b);

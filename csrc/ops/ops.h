@@ -146,6 +146,10 @@ inline Tensor operator-(double a, const Tensor& b) { return sub(wrapped_number(S
 inline Tensor operator-(const Tensor& a, double b) { return sub(a, wrapped_number(Scalar(b))); }
 inline Tensor operator/(const Tensor& a, double b) { return div(a, Scalar(b)); }
 
+Tensor glu(const Tensor& x, int64_t dim);
+Tensor prelu(const Tensor& x, const Tensor& w);       // w: one slope, or one for each channel (dimension 1)
+Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generator& generator, const Into& into = {});
+
 // ---- reductions; dims empty: all of them
 using Extremes = std::tuple<Tensor, Tensor>;   // (values, indices), (least, greatest), ...
 Tensor sum(const Tensor& x, Ints dims = {}, bool keepdim = false, std::optional<DType> dtype = {});
@@ -294,8 +298,11 @@ Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source)
 Tensor masked_select(const Tensor& x, const Tensor& mask);
 Tensor embedding(const Tensor& index, const Tensor& weight, std::optional<int64_t> padding_idx = {}, bool scale_grad_by_freq = false);
 void embedding_renorm_(Tensor& weight, const Tensor& index, double max_norm, double norm_type);   // rows longer than max_norm are cut to it
+Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& offsets, std::string_view mode, const Tensor& sample_weights, bool include_last_offset,
+                     std::optional<int64_t> padding_idx, bool scale_grad_by_freq);
 Tensor one_hot(const Tensor& x, int64_t classes = -1);
 Tensor bincount(const Tensor& x, const Tensor& weights = {}, int64_t minlength = 0);
+Tensor histc(const Tensor& x, int64_t bins = 100, double low = 0, double high = 0);   // equal bounds: the least and the greatest
 
 // ---- sorting and searching; (values, indices), stable, a NaN behind everything
 using Sorted = std::tuple<Tensor, Tensor>;

@@ -18,8 +18,8 @@ __all__ = [
 ]  # fmt: skip
 
 _LAZY = {
-    "gradcheck": ("gradcheck", "gradcheck"),
-    "gradgradcheck": ("gradcheck", "gradgradcheck"),
+    "gradcheck": ("checks", "gradcheck"),
+    "gradgradcheck": ("checks", "gradgradcheck"),
     "detect_anomaly": ("anomaly_mode", "detect_anomaly"),
     "set_detect_anomaly": ("anomaly_mode", "set_detect_anomaly"),
     "anomaly_mode": ("anomaly_mode", None),

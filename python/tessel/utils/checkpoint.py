@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from .. import _C
+from .. import _C, random
 from .._C import Tensor
 
 __all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential"]
@@ -63,16 +63,16 @@ class _RandomState:
     """The global generator's state at one moment, for a second run from there."""
 
     def __init__(self, wanted: bool) -> None:
-        self.state = _C.get_rng_state() if wanted else None
+        self.state = random.get_rng_state() if wanted else None
 
     def __enter__(self) -> None:
         if self.state is not None:
-            self.now = _C.get_rng_state()
-            _C.set_rng_state(self.state)
+            self.now = random.get_rng_state()
+            random.set_rng_state(self.state)
 
     def __exit__(self, *exception: object) -> None:
         if self.state is not None:
-            _C.set_rng_state(self.now)
+            random.set_rng_state(self.now)
 
 
 class _Enough(BaseException):
