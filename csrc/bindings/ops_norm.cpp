@@ -36,7 +36,12 @@ void bind_rows() {
   add_op("native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps) -> (Tensor, Tensor, Tensor)",
          +[](const Tensor& x, const Tensor& w, const Tensor& b, int64_t n, int64_t c, int64_t inner, int64_t groups, double eps) {
     check(x.dim() >= 2 && x.size(0) == n && x.size(1) == c && x.numel() == n * c * inner, "native_group_norm: Expected N * C * HxW elements for ", x.sizes(), ", got N ", n, ", C ", c, ", HxW ", inner);
-    return triple(native_group_norm(x, groups, w, b, eps));
+    Normalised y = native_group_norm(x, groups, w, b, eps);
+    if (wants_grad({x})) {  // which its statistics pass on here, as PyTorch's do
+      Tensor rows = reshape(x, {n, groups, c / groups * inner});
+      y.mean = mean(rows, Dims{2}), y.rstd = unary(Unary::rsqrt, var(rows, Dims{2}, 0) + eps);
+    }
+    return triple(y);
   }, "group_norm with the mean and 1 / sqrt(var + eps) of each group.", kFunction);
 }
 

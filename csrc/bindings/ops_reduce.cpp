@@ -78,7 +78,18 @@ void bind_extremes() {
   add_op("min(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", +[](const Tensor& x, int64_t dim, bool keepdim) { return min(x, dim, keepdim); });
   add_op("amax(Tensor input, int[1] dim=(), bool keepdim=False) -> Tensor", &amax, "The largest elements over dimensions; equals share the gradient.");
   add_op("amin(Tensor input, int[1] dim=(), bool keepdim=False) -> Tensor", &amin, "The smallest elements over dimensions; equals share the gradient.");
-  add_op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", &aminmax);
+  add_op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False, Tensor[]? out=None) -> (Tensor min, Tensor max)", +[](const Tensor& x, std::optional<int64_t> dim, bool keepdim, const std::vector<Tensor>& out) {
+    Extremes result = aminmax(x, dim, keepdim);
+    if (out.empty()) return result;
+    check(out.size() == 2, "aminmax: out= must be a tuple of 2 tensors");
+    const Tensor* from[] = {&std::get<0>(result), &std::get<1>(result)};
+    for (int i = 0; i < 2; ++i) {
+      check(out[i].dtype() == x.dtype(), "aminmax: Expected out tensor to have dtype ", x.dtype(), ", but got ", out[i].dtype(), " instead");
+      resize_for_out("aminmax", out[i], from[i]->sizes());
+      copy_(Tensor(out[i]), *from[i]);
+    }
+    return Extremes{out[0], out[1]};
+  }, "The smallest and the largest element, along dim or of all.");
   add_op("argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor", &argmax, "Where the largest element stands first (in the flattened tensor for None).");
   add_op("argmin(Tensor input, int? dim=None, bool keepdim=False) -> Tensor", &argmin, "Where the smallest element stands first (in the flattened tensor for None).");
 }

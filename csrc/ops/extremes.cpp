@@ -5,10 +5,12 @@ namespace tessel {
 
 namespace {
 
+constexpr const char* kNoDim = ": Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.";
+
 // x's dimension `dim`, or all of it; IndexError where there is nothing to choose from.
 uint32_t mask_to_choose(const char* name, const Tensor& x, std::optional<int64_t> dim) {
   if (!dim) {
-    check_index(x.numel() > 0, name, ": Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.");
+    check_index(x.numel() > 0, name, kNoDim);
     return (1u << x.dim()) - 1;
   }
   int64_t d = wrap_dim(name, *dim, x.dim());
@@ -36,7 +38,7 @@ Tensor extreme(const char* name, Reduce op, const Tensor& x, uint32_t mask, bool
 }
 
 Tensor extreme_of_all(const char* name, Reduce op, const Tensor& x) {
-  check(x.numel() > 0, name, ": Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.");
+  check(x.numel() > 0, name, kNoDim);
   return extreme(name, op, x, (1u << x.dim()) - 1, false);
 }
 
@@ -54,7 +56,7 @@ Extremes extreme_along(const char* name, Reduce op, const Tensor& x, int64_t dim
 
 Tensor extreme_over(const char* name, Reduce op, const Tensor& x, Ints dims, bool keepdim) {
   uint32_t mask = dim_mask(name, dims, x.dim());
-  if (dims.empty()) mask_to_choose(name, x, {});
+  check(!dims.empty() || x.numel() > 0, name, kNoDim);
   for (int64_t d : dims) mask_to_choose(name, x, d);
   return extreme(name, op, x, mask, keepdim);
 }

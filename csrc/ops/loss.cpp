@@ -34,10 +34,9 @@ struct ClassLoss {
 ClassLossArgs class_args(const ClassLoss& l, const Tensor& x, const Tensor& target, const Tensor& weight) {
   ClassLossArgs args{};
   args.dtype = x.dtype();
-  int classes = x.dim() == 1 ? 0 : 1;
-  args.batch = args.inner = 1;
-  for (int d = 0; d < x.dim(); ++d) (d < classes ? args.batch : d == classes ? args.classes : args.inner) *= d == classes ? 1 : x.sizes()[d];
-  args.classes = x.sizes()[classes];
+  args.classes = x.sizes()[x.dim() == 1 ? 0 : 1];
+  args.batch = x.dim() == 1 ? 1 : x.sizes()[0], args.inner = 1;
+  for (int d = 2; d < x.dim(); ++d) args.inner *= x.sizes()[d];
   args.x = x.data(), args.target = target.data_as<int64_t>(), args.weight = weight.defined() ? weight.data() : nullptr;
   args.ignored = l.ignored, args.logits = l.logits, args.mean = l.reduction == Reduction::mean, args.smoothing = l.smoothing;
   return args;
@@ -261,14 +260,15 @@ Tensor soft_margin_loss(const Tensor& x, const Tensor& target, Reduction reducti
 // sum over the wrong classes of max(0, margin - x[t] + x[c])^p w[t], divided by the number of classes
 Tensor multi_margin_loss(const Tensor& x_, const Tensor& target_, double p, double margin, const Tensor& weight, Reduction reduction) {
   const char* name = "multi_margin_loss";
-  check(p == 1 || p == 2, name, ": only supports p == 1 and p == 2");
+  check_value(p == 1 || p == 2, name, ": only p == 1 and p == 2 supported");
+  check_value(!weight.defined() || weight.dim() == 1, name, ": weight must be one-dimensional");
   check_floats(name, x_);
   check(x_.dim() <= 2 && (x_.dim() < 2 || x_.size(1) > 0) && (x_.dim() == 2 || x_.numel() > 0), name, ": Expected non-empty vector or matrix with optional 0-dim batch size, but got: ", x_.sizes());
   Tensor x = x_.dim() == 2 ? x_ : reshape(x_, {1, -1}), target = x_.dim() == 2 ? target_ : reshape(target_, {-1});
   check(target.dim() <= 1 && target.numel() == x.size(0), name, ": inconsistent target size, expected ", x.size(0), " but got ", target_.sizes());
   check(target.dtype() == DType::int64, name, ": expected scalar type Long but found ", target.dtype());
   int64_t n = x.size(1);
-  check(!weight.defined() || (weight.dim() <= 1 && weight.numel() == n), name, ": inconsistent weight size, expected ", n, " but got ", weight.defined() ? weight.sizes() : Dims());
+  check(!weight.defined() || weight.numel() == n, name, ": inconsistent weight size, expected ", n, " but got ", weight.defined() ? weight.sizes() : Dims());
   if (target.numel() > 0) {
     check(item(min(target)).as_int() >= 0 && item(max(target)).as_int() < n, name, ": target out of range");
   }

@@ -69,6 +69,14 @@ void check_fit(const char* name, const Tensor& a, const Tensor& b) {
 
 Tensor swap_last(const Tensor& x) { return transpose(x, -1, -2); }
 
+// A stack of matrices as one tall matrix.
+Tensor tall(const Tensor& x) {
+  if (x.dim() == 2) return x;
+  int64_t rows = 1;
+  for (int d = 0; d + 1 < x.dim(); ++d) rows *= x.sizes()[d];
+  return reshape(x, {rows, x.size(-1)});
+}
+
 // The product of two stacks of matrices (at least 2 dimensions each).
 Tensor product(const char* name, const Tensor& a, const Tensor& b) {
   Dims a_batch(std::span(a.sizes().data(), a.dim() - 2)), b_batch(std::span(b.sizes().data(), b.dim() - 2));
@@ -86,12 +94,8 @@ Tensor product(const char* name, const Tensor& a, const Tensor& b) {
       }
       if (needs[1]) {
         // Where a is a stack against one matrix, the sum over the stack is part of the product.
-        Tensor left = a(), right = dy;
-        if (b().dim() == 2 && left.dim() > 2) {
-          left = reshape(left, {-1, left.size(-1)});
-          right = reshape(right, {-1, right.size(-1)});
-        }
-        db = product(name, swap_last(left), right);
+        bool one = b().dim() == 2;
+        db = product(name, swap_last(one ? tall(a()) : a()), one ? tall(dy) : dy);
       }
       return {da, db};
     };
@@ -165,18 +169,17 @@ Tensor inner(const Tensor& a, const Tensor& b) {
 
 namespace {
 
-// y = beta x + alpha a @ b of matrices or stacks of them.
+// y = beta x + alpha a @ b of matrices or stacks of them. Among integers, as PyTorch has it, beta and alpha are cut to integers.
 struct Sum {
   const char* name;
   double beta, alpha;
-};
 
-void check_sum(const char* name, const Tensor& x, const Tensor& a, Scalar beta, Scalar alpha) {
-  check(x.dtype() == a.dtype(), name, ": expected input and the factors to have the same dtype, but got: ", x.dtype(), " != ", a.dtype());
-  if (is_floating(x.dtype())) return;
-  check(beta.is_integral(), name, ": For integral input tensors, argument beta must not be a floating point number.");
-  check(alpha.is_integral(), name, ": For integral input tensors, argument alpha must not be a floating point number.");
-}
+  Sum(const char* name, const Tensor& x, const Tensor& a, Scalar beta, Scalar alpha) : name(name) {
+    check(x.dtype() == a.dtype(), name, ": expected input and the factors to have the same dtype, but got: ", x.dtype(), " != ", a.dtype());
+    auto value = [&](Scalar s) { return is_floating(x.dtype()) ? s.as_double() : static_cast<double>(s.as_int()); };
+    this->beta = value(beta), this->alpha = value(alpha);
+  }
+};
 
 // Can gemm write to y: is one of the last two strides 1?
 bool takes_product(const Tensor& y) {
@@ -235,13 +238,13 @@ Tensor add_product(const Sum& sum, const Tensor& x, const Tensor& a, const Tenso
 
 Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, const Into& into) {
   check_dims("addmm", "mat1", a, 2), check_dims("addmm", "mat2", b, 2);
-  check_types("addmm", a, b), check_fit("addmm", a, b), check_sum("addmm", x, a, beta, alpha);
-  return add_product({"addmm", beta.as_double(), alpha.as_double()}, x, a, b, {a.size(0), b.size(1)}, into);
+  check_types("addmm", a, b), check_fit("addmm", a, b);
+  return add_product({"addmm", x, a, beta, alpha}, x, a, b, {a.size(0), b.size(1)}, into);
 }
 
 Tensor baddbmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, const Into& into) {
-  check_stacks("baddbmm", a, b), check_sum("baddbmm", x, a, beta, alpha);
-  return add_product({"baddbmm", beta.as_double(), alpha.as_double()}, x, a, b, {a.size(0), a.size(1), b.size(2)}, into);
+  check_stacks("baddbmm", a, b);
+  return add_product({"baddbmm", x, a, beta, alpha}, x, a, b, {a.size(0), a.size(1), b.size(2)}, into);
 }
 
 // What is composed is done in place by a copy.
@@ -254,19 +257,19 @@ static Tensor delivered(const char* name, const Tensor& x, const Tensor& y, cons
 
 Tensor addmv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, const Into& into) {
   check(x.dim() <= 1 && a.dim() == 2 && b.dim() == 1, "addmv: vector + matrix @ vector expected, got ", x.dim(), ", ", a.dim(), ", ", b.dim());
-  check_types("addmv", a, b), check_sum("addmv", x, a, beta, alpha);
+  check_types("addmv", a, b);
   check(a.size(1) == b.size(0), "addmv: size mismatch, got input ", x.sizes(), ", mat ", a.sizes(), ", vec ", b.sizes());
   check(x.numel() == 1 || x.numel() == a.size(0), "addmv: size mismatch, got input ", x.sizes(), ", mat ", a.sizes(), ", vec ", b.sizes());
-  Tensor y = add_product({"addmv", beta.as_double(), alpha.as_double()}, x.dim() == 0 ? x : unsqueeze(x, 1), a, unsqueeze(b, 1), {a.size(0), 1}, {});
+  Tensor y = add_product({"addmv", x, a, beta, alpha}, x.dim() == 0 ? x : unsqueeze(x, 1), a, unsqueeze(b, 1), {a.size(0), 1}, {});
   return delivered("addmv", x, squeeze(y, Dims{1}), into);
 }
 
 // The sum of the products of a stack is one product of long rows and columns.
 Tensor addbmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, const Into& into) {
-  check_stacks("addbmm", a, b), check_sum("addbmm", x, a, beta, alpha);
+  check_stacks("addbmm", a, b);
   int64_t k = a.size(0) * a.size(2);
   Tensor left = reshape(permute(a, Dims{1, 0, 2}), {a.size(1), k}), right = reshape(b, {k, b.size(2)});
-  return add_product({"addbmm", beta.as_double(), alpha.as_double()}, x, left, right, {a.size(1), b.size(2)}, into);
+  return add_product({"addbmm", x, a, beta, alpha}, x, left, right, {a.size(1), b.size(2)}, into);
 }
 
 Tensor addr(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, const Into& into) {
@@ -304,13 +307,9 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b) {
   if (Node* node = record("linear", y, {x, w, b}))
     node->backward = [x = Saved(x), w = Saved(w)](const Tensor& dy, Needs needs) -> Grads {
       Tensor dx, dw, db;
-      Tensor rows = dy.dim() == 2 ? dy : reshape(dy, {-1, dy.size(-1)});
+      Tensor rows = tall(dy);
       if (needs[0]) dx = matmul(dy, w());
-      if (needs[1]) {
-        Tensor x2 = x();
-        if (x2.dim() != 2) x2 = reshape(x2, {-1, x2.size(-1)});
-        dw = matmul(t(rows), x2);
-      }
+      if (needs[1]) dw = matmul(t(rows), tall(x()));
       if (needs[2]) db = sum(rows, Dims{0});
       return {dx, dw, db};
     };

@@ -181,12 +181,12 @@ Grads channel_norm_backward(const Tensor& dy_, const Tensor& x_, const Tensor& w
   return {dx, dw, db};
 }
 
-// running = (1 - momentum) running + momentum value
-void update(const Tensor& running, const Tensor& value, double momentum) {
+// running = (1 - momentum) running + momentum scale value
+void update(const Tensor& running, const Tensor& value, double momentum, double scale = 1) {
   if (!running.defined()) return;
   Tensor x = running;
   mul_(x, wrapped_number(1 - momentum));
-  add_(x, value, Scalar(momentum));
+  add_(x, value, Scalar(momentum * scale));
 }
 
 }  // namespace
@@ -230,6 +230,13 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
 
 Normalised native_batch_norm(const Tensor& x_, const Tensor& weight, const Tensor& bias, const Tensor& running_mean, const Tensor& running_var, bool training, double momentum, double eps) {
   const char* name = "batch_norm";
+  if (x_.numel() == 0) {  // no statistics: the parameters only lend their history
+    Tensor y = clone(x_);
+    if (weight.defined() && weight.numel() > 0) y = y * select(weight, 0, 0);
+    if (bias.defined() && bias.numel() > 0) y = y + select(bias, 0, 0);
+    Tensor none = empty({0}, statistics_type(x_), x_.device());
+    return {y, none, none};
+  }
   check(x_.dim() >= 2, name, ": input must have at least 2 dimensions, (N, C, ...), but is ", x_.sizes());
   check(training || (running_mean.defined() && running_var.defined()), name, ": Expected running_mean and running_var to be defined when training=False");
   check_floats(name, x_);
@@ -253,7 +260,7 @@ Normalised native_batch_norm(const Tensor& x_, const Tensor& weight, const Tenso
       run(name, x, x.numel(), kernels(x).channel_moments, args, scratch.data());
       double n = static_cast<double>(channels.batch * channels.inner);
       update(running_mean, s.mean, momentum);
-      update(running_var, variance, momentum * n / (n - 1));
+      update(running_var, variance, momentum, n / (n - 1));  // the unbiased one
       if (running_var.defined() && n == 1) copy_(Tensor(running_var), wrapped_number(std::numeric_limits<double>::quiet_NaN()));
     } else {  // copies: the running ones may go on
       s.mean = clone(parameter(running_mean, x_)), variance = parameter(running_var, x_);
@@ -293,9 +300,10 @@ Tensor instance_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, 
 Tensor local_response_norm(const Tensor& x, int64_t size, double alpha, double beta, double k) {
   check_value(x.dim() >= 3, "local_response_norm: Expected 3D or higher dimensionality input (got ", x.dim(), " dimensions)");
   if (x.numel() == 0) return clone(x);
-  Tensor planes = reshape(x * x, {x.sizes()[0], 1, x.sizes()[1], -1});
-  Tensor padded = constant_pad_nd(planes, Dims{0, 0, size / 2, (size - 1) / 2});
-  Tensor near = reshape(avg_pool(2, padded, {size, 1}, {1, 1}, {0, 0}, false, true, {}), x.sizes());
+  Tensor squares = reshape(x * x, {x.sizes()[0], x.sizes()[1], -1});
+  Tensor windows = unfold(constant_pad_nd(squares, Dims{0, 0, size / 2, (size - 1) / 2}), 1, size, 1);
+  std::optional<std::string> mode = is_floating(x.dtype()) ? std::optional<std::string>() : "trunc";
+  Tensor near = reshape(div(sum(windows, Dims{-1}), wrapped_number(Scalar(size)), mode), x.sizes());
   return x / pow(near * alpha + k, wrapped_number(beta));
 }
 
