@@ -308,8 +308,7 @@ PyObject* format_method(PyObject* self, PyObject* spec) {
       Object number(wrap(item(x)));
       return expect(PyObject_Format(number.get(), spec));
     }
-    Object text(expect(PyObject_Str(self)));
-    return expect(PyObject_Format(text.get(), spec));
+    return expect(PyObject_CallMethod(reinterpret_cast<PyObject*>(&PyBaseObject_Type), "__format__", "OO", self, spec));
   });
 }
 

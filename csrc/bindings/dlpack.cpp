@@ -160,7 +160,7 @@ Tensor from_dlpack(PyObject* source) {
     Object method(PyObject_GetAttrString(source, "__dlpack__"));
     if (!method) {
       PyErr_Clear();
-      fail<TypeError>("from_dlpack: expected a capsule or an object with __dlpack__, got ", Py_TYPE(source)->tp_name);
+      fail<RuntimeError>("from_dlpack: expected a capsule or an object with __dlpack__, got ", Py_TYPE(source)->tp_name);
     }
     Object nothing(expect(PyTuple_New(0))), options(expect(Py_BuildValue("{s:(ii)}", "max_version", 1, 0)));
     capsule = Object(PyObject_Call(method.get(), nothing.get(), options.get()));

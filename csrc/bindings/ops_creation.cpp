@@ -164,8 +164,8 @@ void add_data() {
            const bool shares = plain || (source ? x->storage->data() == source : !PyList_Check(data) && !PyTuple_Check(data) && !is_number(data) && !x->storage->owned());
            check_value(copy != false || shares, "asarray: can't alias the data without a copy, as copy=False asks");
            if (copy == true) x = shares ? clone(detach(x)) : x;
-           if (is_tensor(data) && !requires_grad && x.requires_grad()) x = detach(x);
-           return finished("asarray", x, requires_grad);
+           if (!requires_grad && !x.is_leaf()) x = detach(x);
+           return finished("asarray", x, requires_grad && !x.requires_grad());
          }, "A tensor of an object's data: shared where it can be, unless copy says otherwise.", kFunction);
   add_op("from_numpy(object ndarray) -> Tensor", +[](PyObject* array) { return from_array(array); }, "A tensor on the array's memory.", kFunction);
   add_op("frombuffer(object buffer, *, dtype dtype, int count=-1, int offset=0, bool requires_grad=False) -> Tensor", &from_buffer, "A 1-d tensor on a buffer's memory.", kFunction);

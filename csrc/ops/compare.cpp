@@ -3,20 +3,20 @@
 
 namespace tessel {
 
-static void check_same(const char* op, const Tensor& a, const Tensor& b) {
+static void check_devices(const char* op, const Tensor& a, const Tensor& b) {
   check(a.device() == b.device(), op, ": Expected all tensors to be on the same device, but found ", device_name(a.device()), " and ", device_name(b.device()));
-  check(a.dtype() == b.dtype(), op, ": Expected both tensors to have the same dtype, but got ", a.dtype(), " and ", b.dtype());
 }
 
 bool equal(const Tensor& a, const Tensor& b) {
-  check_same("equal", a, b);
+  check_devices("equal", a, b);
   if (!(a.sizes() == b.sizes())) return false;
   NoGrad no_grad;
   return a.numel() == 0 || item(all(eq(a, b))).as_int() != 0;
 }
 
 Tensor isclose(const Tensor& a_, const Tensor& b_, double rtol, double atol, bool equal_nan) {
-  check_same("isclose", a_, b_);
+  check_devices("isclose", a_, b_);
+  check(a_.dtype() == b_.dtype(), "isclose: Expected both tensors to have the same dtype, but got ", a_.dtype(), " and ", b_.dtype());
   check(rtol >= 0, "isclose: rtol must be greater than or equal to zero, but got ", rtol);
   check(atol >= 0, "isclose: atol must be greater than or equal to zero, but got ", atol);
   NoGrad no_grad;

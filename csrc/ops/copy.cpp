@@ -1,6 +1,7 @@
 // Copies and conversions: between layouts, dtypes and devices.
 #include <cstring>
 
+#include "core/parallel.h"
 #include "ops/ops.h"
 #include "ops/run.h"
 
@@ -49,14 +50,20 @@ Tensor& fill_(Tensor& y, const Tensor& value) {
   return copy_(y, value);
 }
 
+// Bytes set to zero, a megabyte a piece: the C library knows the fastest way there is.
+static void clear(void* data, int64_t bytes) {
+  Unlocked unlocked(bytes / 16);
+  parallel_for(bytes, 1 << 20, [](void* context, int64_t begin, int64_t end, int) {
+    std::memset(static_cast<char*>(context) + begin, 0, static_cast<size_t>(end - begin));
+  }, data);
+}
+
 Tensor& zero_(Tensor& y) {
-  if (y.is_contiguous() && y.device().is_cpu() && y.numel() * y.item_size() <= 4096 && !wants_grad({y})) {  // too short for a kernel
-    check_inplace("zero_", y);
-    if (y.numel()) std::memset(y.data(), 0, y.numel() * y.item_size());
-    y.bump_version("zero_");
-    return y;
-  }
-  return copy_(y, wrapped_number(Scalar(0)));
+  if (!y.device().is_cpu() || !dense(y) || wants_grad({y})) return copy_(y, wrapped_number(Scalar(0)));
+  check_inplace("zero_", y);
+  if (y.numel()) clear(y.data(), y.numel() * y.item_size());
+  y.bump_version("zero_");
+  return y;
 }
 
 static Tensor copied(const char* name, const Tensor& x, Tensor y) {
@@ -78,6 +85,7 @@ Tensor to_device(const Tensor& x, Device device) {
 Tensor clone(const Tensor& x, MemoryFormat format) { return copied("clone", x, empty_like(x, x.dtype(), x.device(), format)); }
 
 Tensor contiguous(const Tensor& x, MemoryFormat format) {
+  if (x.is_contiguous() && format == MemoryFormat::preserve) return x;
   check(format != MemoryFormat::preserve, "contiguous: preserve memory format is unsupported by the contiguous operator");
   return has_format(x, format) ? x : copied("contiguous", x, empty_like(x, x.dtype(), x.device(), format));
 }

@@ -95,14 +95,8 @@ Scalar checked(Scalar value, DType dtype) {
 
 Tensor zeros(const Dims& sizes, DType dtype, Device device) {
   Tensor y = empty(sizes, dtype, device);
-  const int64_t bytes = y.numel() * y.item_size();
-  constexpr int64_t kShort = 4096;  // below it a kernel's call costs more than the writing
-  if (bytes > kShort || y.device().is_cuda()) {
-    NoGrad no_grad;
-    zero_(y);
-  } else if (bytes > 0) {
-    std::memset(y.data(), 0, static_cast<size_t>(bytes));
-  }
+  NoGrad no_grad;
+  zero_(y);
   return y;
 }
 
@@ -220,7 +214,7 @@ Tensor triu(const Tensor& x, int64_t diagonal, const Into& into) { return triang
 static Tensor triangle_indices(const char* op, int64_t rows, int64_t columns, int64_t offset, bool upper, DType dtype, Device device) {
   check(rows >= 0, op, ": row must be non-negative, got ", rows);
   check(columns >= 0, op, ": col must be non-negative, got ", columns);
-  if (dtype != DType::int64 && dtype != DType::int32) fail<RuntimeError>(op, ": only int32 and int64 indices are supported, got ", dtype);
+  if (dtype != DType::int64 && dtype != DType::int32) fail<NotImplementedError>(op, ": only int32 and int64 indices are supported, got ", dtype);
   auto cut = [&](int64_t row) { return std::clamp<int64_t>(row + offset + (upper ? 0 : 1), 0, columns); };
   int64_t count = 0;
   for (int64_t i = 0; i < rows; ++i) count += upper ? columns - cut(i) : cut(i);

@@ -128,7 +128,7 @@ Tensor& random_(Tensor& x, std::optional<int64_t> from, std::optional<int64_t> t
 // puts the number at a random place j <= i there and i at place j.
 Tensor randperm(int64_t n, DType dtype, Device device, Generator& generator) {
   check(n >= 0, "randperm: n must be non-negative, got ", n);
-  check(holds(dtype, n), "randperm: n is too large for ", dtype, " (it is ", n, ")");
+  check(static_cast<double>(n) <= largest_integer(dtype) + is_floating(dtype), "randperm: n is too large for ", dtype, " (it is ", n, ")");
   Tensor y = empty({n}, DType::int64);
   fill_from("randperm", y, {.op = Random::raw}, generator.draw());
   int64_t* numbers = y.data_as<int64_t>();

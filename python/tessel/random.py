@@ -19,7 +19,7 @@ def manual_seed(seed: int) -> Generator:
     """
     seed = int(seed)
     if not -(1 << 63) <= seed < 1 << 64:
-        raise RuntimeError(f"manual_seed: overflow, the seed {seed} does not fit into 64 bits")
+        raise ValueError(f"manual_seed: overflow, the seed {seed} does not fit into 64 bits")
     return default_generator.manual_seed(seed)
 
 
