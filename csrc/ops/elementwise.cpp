@@ -1,6 +1,8 @@
 // Elementwise maths: unary, binary, ternary ops with broadcasting, type promotion, in-place and out= forms. What each
 // function computes stands in kernels/functions.h; what is here is which dtypes it takes and how it is differentiated.
 #include <array>
+#include <string>
+#include <unordered_map>
 
 #include "ops/algebra.h"
 #include "ops/ops.h"
@@ -113,6 +115,14 @@ void check_integral(const char* name, DType type) {
   if (is_floating(type)) [[unlikely]] fail<NotImplementedError>(name, ": not implemented for ", type, ", only for integers and bool");
 }
 
+// "mul_" for "mul": who overwrote a tensor, in errors. Kept for the process: versions hold the pointer.
+const char* writer_name(const char* name) {
+  static auto* names = new std::unordered_map<const char*, std::string>;
+  auto [found, fresh] = names->try_emplace(name);
+  if (fresh) found->second = std::string(name) + "_";
+  return found->second.c_str();
+}
+
 // A value an op keeps for its derivative, which the op is about to overwrite: keeps a copy.
 Tensor before_write(const Tensor& x, const Into& into, bool needed) {
   return needed && into.kind == Into::inplace && x.is_same(*into.tensor) ? clone(detach(x)) : x;
@@ -151,7 +161,7 @@ Tensor unary(Unary op, const Tensor& x, const Params& params, const Into& into) 
   DType compute = compute_type(description.gives == Gives::boolean ? x.dtype() : type);
   if (description.gives == Gives::rounded && !is_floating(x.dtype())) op = Unary::copy;
   run(name, y, y.numel(), kernels(y).unary, op, plan({&y, &x}), compute, params);
-  if (into) y.bump_version(name);
+  if (into) y.bump_version(writer_name(name));
 
   if (Node* node = wanted ? record_result(name, y, into, {x}) : nullptr)
     node->backward = [op, params, x = (uses & kUsesX) ? Saved(kept) : Saved(), y = (uses & kUsesY) ? SavedOutput(y) : SavedOutput()](const Tensor& dy, Needs) -> Grads {
@@ -178,7 +188,8 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b, const Params& params,
   check_real(name, common);
   if (op >= Binary::bitwise_and && op <= Binary::right_shift) check_integral(name, common);
   if (op == Binary::gcd || op == Binary::lcm) check_integral(name, common);
-  if (common == DType::bool_ && op >= Binary::floor_divide && op <= Binary::pow) fail<NotImplementedError>(name, ": not implemented for bool");
+  bool bool_power = op == Binary::pow && b->wrapped_number;  // a number's powers of a mask are a mask, as in PyTorch
+  if (common == DType::bool_ && op >= Binary::floor_divide && op <= Binary::pow && !bool_power) fail<NotImplementedError>(name, ": not implemented for bool");
   DType type = gives(description, common);
   Dims sizes = broadcast(name, a.sizes(), b.sizes());
   if (a.device() != b.device()) check_devices(name, a, b);
@@ -192,7 +203,7 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b, const Params& params,
   int uses = wanted ? binary_uses(op, a.requires_grad(), b.requires_grad()) : 0;
   Tensor kept_a = wanted ? before_write(a, into, uses & kUsesX) : Tensor();
   run(name, y, y.numel(), kernels(y).binary, op, plan({&y, &a, &b}), compute_type(description.gives == Gives::real ? type : common), params);
-  if (into) y.bump_version(name);
+  if (into) y.bump_version(writer_name(name));
 
   if (Node* node = wanted ? record_result(name, y, into, {a, b}) : nullptr) {
     if (op == Binary::mul) {  // the commonest, kept short
@@ -244,7 +255,7 @@ Tensor ternary(Ternary op, const Tensor& a, const Tensor& b, const Tensor& c, co
   int uses = wanted ? ternary_uses(op) : 0;
   Tensor kept_a = before_write(a, into, wanted && (uses & kUsesX));
   run(name, y, y.numel(), kernels(y).ternary, op, plan({&y, &a, &b, &c}), compute_type(type), params);
-  if (into) y.bump_version(name);
+  if (into) y.bump_version(writer_name(name));
   if (Node* node = wanted ? record_result(name, y, into, {a, b, c}) : nullptr)
     node->backward = [op, params, a = (uses & kUsesX) ? Saved(kept_a) : Saved(), b = (uses & kUsesB) ? Saved(b) : Saved(), c = (uses & kUsesC) ? Saved(c) : Saved()](const Tensor& dy, Needs needs) -> Grads {
       return ternary_algebra(op, a(), b(), c(), dy, params, needs);
