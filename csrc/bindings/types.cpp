@@ -304,6 +304,8 @@ PyObject* wrap_size(const Dims& sizes) {
 
 // ---- device and Generator: rarely on a hot path, so pybind11 carries them
 
+static std::vector<Device> entered_devices;  // what the default was outside of each `with device:`
+
 bool is_device(PyObject* o) { return py::isinstance<Device>(o); }
 Device to_device(PyObject* o) {
   if (PyUnicode_Check(o)) return parse_device(PyUnicode_AsUTF8(o));
@@ -317,6 +319,14 @@ Generator& to_generator(PyObject* o) { return *py::cast<Generator*>(py::handle(o
 
 void bind_types(PyObject* module) {
   py::module_ m = py::reinterpret_borrow<py::module_>(module);
+  py::register_local_exception_translator([](std::exception_ptr p) {  // of what pybind11 binds
+    try {
+      std::rethrow_exception(p);
+    } catch (const Error&) {
+      translate_exception();
+    } catch (const PythonException&) {
+    }
+  });
   SizeType.tp_basicsize = PyTuple_Type.tp_basicsize;
   SizeType.tp_itemsize = PyTuple_Type.tp_itemsize;
   bind_names(module);
@@ -347,6 +357,15 @@ void bind_types(PyObject* module) {
       .def("__eq__", [](Device a, const py::object& b) { return is_device(b.ptr()) && a == to_device(b.ptr()); })
       .def("__ne__", [](Device a, const py::object& b) { return !is_device(b.ptr()) || a != to_device(b.ptr()); })
       .def("__hash__", [](Device d) { return static_cast<int>(d.type) * 256 + d.index; })
+      .def("__enter__", [](py::object self) {
+             entered_devices.push_back(default_device());
+             set_default_device(py::cast<Device>(self));
+             return self;
+           })
+      .def("__exit__", [](const Device&, const py::args&) {
+             set_default_device(entered_devices.back());
+             entered_devices.pop_back();
+           })
       .def("__reduce__", [](Device d) { return py::make_tuple(py::type::of<Device>(), py::make_tuple(device_name(d))); });
 
   // PyTorch's `generator.get_state()` is a uint8 tensor.
@@ -370,6 +389,7 @@ void bind_types(PyObject* module) {
       .def("set_state", [](Generator& g, const py::object& state) {
              check_type(is_tensor(state.ptr()) && to_tensor(state.ptr()).dtype() == DType::uint8, "set_state: expected a uint8 tensor as get_state gives");
              Tensor x = contiguous(to_tensor(state.ptr()));
+             check(x.numel() == static_cast<int64_t>(Generator::kStateBytes), "set_state: a generator's state has ", Generator::kStateBytes, " bytes but got ", x.sizes());
              g.set_state({x.data_as<uint8_t>(), static_cast<size_t>(x.numel())});
            }, py::arg("new_state"))
       .def("clone_state", [](const Generator& g) {
