@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import ALL, FLOATS, NUMBERS, Dtype, Spec, case, error, rand
+from . import ALL, FLOATS, NUMBERS, Dtype, Spec, case, error, given, positive, rand
 
 NUMPY = {
     "float32": np.float32,
@@ -70,6 +70,7 @@ FROM_NOTHING = [
     made("zeros", filled(0), SHAPES, out=True, errors=NEGATIVE, bench=[case(1 << 20)]),
     made("ones", filled(1), SHAPES, errors=NEGATIVE),
     made("empty", None, SHAPES, errors=NEGATIVE),
+    made("empty_permuted", None, [case((2, 3), (1, 0)), case((2, 0, 3), (0, 2, 1))]),
     made("empty_strided", None, [case((2, 3), (1, 2)), case((0,), (1,))]),
     made(
         "full",
@@ -168,10 +169,12 @@ AFTER_ANOTHER = [
     like("new_ones", lambda x, *s: np.ones(sizes(s), x.dtype), [case(rand(1), 2, 3)]),
     like("new_full", lambda x, s, v: np.full(s, v, x.dtype), [case(rand(1), (2, 3), 1)]),
     like("new_empty", None, [case(rand(1), 2, 3)]),
+    like("new_empty_strided", None, [case(rand(1), (2, 3), (1, 2))]),
     like("new_tensor", lambda x, v: np.array(v).astype(x.dtype), [case(rand(1), [1, 0, 1])]),
 ]
 
 FILLED = [
+    Spec("fill", lambda x, v: np.full_like(x, v), [case(rand(2, 3), 1), case(rand(2, 3), rand())], dtypes=ALL, method=False),
     Spec(
         "fill_",
         lambda x, v: np.full_like(x, v),
@@ -201,11 +204,63 @@ FILLED = [
 ]
 
 
-def converted(name, reference, dtype, **more):
+def in_place(name, reference, cases, **more):
+    """x.name(...) on a fresh tensor; the result is x."""
+    call = lambda torch, x, *args: getattr(x.clone(), name)(*args)
+    return like(name, reference, cases, call=call, method=False, **more)
+
+
+RESHAPED = [
+    in_place(
+        "resize_",
+        lambda x, *size: x.reshape(-1)[: np.prod(sizes(size), dtype=int)].reshape(sizes(size)),
+        [case(rand(2, 3), 3, 2), case(rand(2, 3), (2, 2)), case(rand(2, 3), 0), case(rand(2, 3), ())],
+        layouts=(),
+        errors=[error(RuntimeError, ".*-2", rand(3), -2)],
+    ),
+    in_place("resize_as_", lambda x, y: x.reshape(y.shape), [case(rand(2, 3), rand(3, 2))], layouts=()),
+    in_place("set_", lambda x, y: y, [case(rand(2, 3), rand(4)), case(rand(0), rand(2, 3))]),
+]
+
+
+def told(name, answer, cases=(case(rand(2, 3)), case(rand()), case(rand(0))), **more):
+    """What a tensor says of itself."""
+    return like(name, answer, list(cases), **more)
+
+
+FLOATING = lambda x: x.dtype.kind == "f"
+
+TOLD = [
+    *(told(name, lambda x: False) for name in ("is_complex", "is_conj", "is_inference", "is_neg")),
+    *(told(name, lambda x: False, method=False) for name in ("is_pinned", "is_shared")),
+    told("is_floating_point", FLOATING),
+    told("is_signed", lambda x: x.dtype.kind in "fi"),
+    told("is_nonzero", bool, [case(rand()), case(rand(1, 1)), case(given(0))], errors=[error(RuntimeError, ".*", rand(2))]),
+    told("is_same_size", lambda x, y: x.shape == y.shape, [case(rand(2, 3), rand(2, 3)), case(rand(2), rand(2, 1))]),
+    told("is_set_to", lambda x, y: False, [case(rand(2, 3), rand(2, 3))], method=False),
+    told("get_device", lambda x: -1),
+    told("ndimension", np.ndim, method=False),
+    told("is_tensor", lambda x: isinstance(x, np.ndarray), [case(rand(2)), case(3), case([1])], method=False),
+    made(
+        "get_default_device",
+        lambda: "cpu",
+        [case()],
+        call=lambda torch: str(torch.get_default_device()),
+    ),
+    made(
+        "set_default_device",
+        lambda device: "cpu",
+        [case("cpu"), case(None)],
+        call=lambda torch, device: torch.set_default_device(device) or str(torch.zeros(1).device),
+    ),
+]
+
+
+def converted(name, reference, dtype, x=rand, **more):
     return Spec(
         name,
         reference,
-        [case(rand(2, 3)), case(rand())],
+        [case(x(2, 3)), case(x())],
         call=lambda torch, x: getattr(x, name)(),
         **{"dtypes": FLOATS, "result": dtype, **more},
     )
@@ -222,9 +277,20 @@ CONVERTED = [
     ),
     *(
         converted(name, np.trunc, dtype, differentiable=False)
-        for name, dtype in (("long", "int64"), ("int", "int32"), ("short", "int16"))
+        for name, dtype in (("long", "int64"), ("int", "int32"), ("short", "int16"), ("char", "int8"))
+    ),
+    # a negative float has no place in uint8
+    converted("byte", np.trunc, "uint8", positive, differentiable=False),
+    converted("cpu", lambda x: x, "same", dtypes=ALL),
+    Spec(
+        "type",
+        lambda x, dtype: x,
+        [case(rand(2, 3), Dtype("float64"))],
+        dtypes=FLOATS,
+        result="float64",
+        errors=[error(ValueError, ".*", rand(2), "Float")],
     ),
     converted("bool", lambda x: x != 0, "bool", dtypes=ALL, differentiable=False),
 ]
 
-SPECS = FROM_NOTHING + AFTER_ANOTHER + FILLED + CONVERTED
+SPECS = FROM_NOTHING + AFTER_ANOTHER + FILLED + RESHAPED + TOLD + CONVERTED

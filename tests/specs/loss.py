@@ -4,6 +4,7 @@ import numpy as np
 
 from . import Spec, case, error, given, ints, positive, rand
 from .elementwise import softplus
+from .reduce import cosine_similarity, pairwise_distance
 from .softmax import log_softmax
 
 TOLERANCE = {"float32": (1e-5, 1e-5), "float16": (6e-3, 6e-3), "bfloat16": (4e-2, 4e-2)}
@@ -75,6 +76,63 @@ def kl_div(x, t, reduction="mean", log_target=False):
     return y.sum() / x.shape[0] if reduction == "batchmean" else reduced(y, reduction)
 
 
+def cosine_embedding_loss(a, b, t, margin=0.0, reduction="mean"):
+    cos = cosine_similarity(a, b, -1, 1e-12)
+    return reduced(np.where(t == 1, 1 - cos, np.maximum(cos - margin, 0)), reduction)
+
+
+def gaussian_nll_loss(x, t, var, full=False, eps=1e-6, reduction="mean"):
+    var = np.maximum(var.reshape(var.shape + (1,) * (x.ndim - var.ndim)), eps)
+    return reduced((np.log(var) + (x - t) ** 2 / var + full * np.log(2 * np.pi)) / 2, reduction)
+
+
+def hinge_embedding_loss(x, t, margin=1.0, reduction="mean"):
+    return reduced(np.where(t == 1, x, np.maximum(margin - x, 0)), reduction)
+
+
+def margin_ranking_loss(a, b, t, margin=0.0, reduction="mean"):
+    return reduced(np.maximum(margin - t * (a - b), 0), reduction)
+
+
+def multi_margin_loss(x, t, p=1, margin=1.0, weight=None, reduction="mean"):
+    rows, t_rows = np.atleast_2d(x), np.atleast_1d(t)
+    own = np.arange(rows.shape[1]) == t_rows[:, None]
+    y = np.where(own, 0, np.maximum(margin - rows[own][:, None] + rows, 0) ** p)
+    y = (y if weight is None else y * weight[t_rows][:, None]).mean(1)
+    return reduced(y if x.ndim > 1 else y[0], reduction)
+
+
+def multilabel_margin_loss(x, t, reduction="mean"):
+    def of_row(row, labels):
+        kept = labels[: np.flatnonzero(np.append(labels, -1) == -1)[0]]
+        others = np.setdiff1d(np.arange(row.size), kept)
+        return np.maximum(1 - row[kept][:, None] + row[others], 0).sum() / row.size
+
+    y = np.array([of_row(*pair) for pair in zip(np.atleast_2d(x), np.atleast_2d(t))])
+    return reduced(y if x.ndim > 1 else y[0], reduction)
+
+
+def multilabel_soft_margin_loss(x, t, weight=None, reduction="mean"):
+    return reduced(with_logits(x, t, weight, "none").mean(-1), reduction)
+
+
+def poisson_nll_loss(x, t, log_input=True, full=False, eps=1e-8, reduction="mean"):
+    y = np.exp(x) - t * x if log_input else x - t * np.log(x + eps)
+    many = np.maximum(t, 1)  # Stirling's formula, for targets beyond 1
+    y = y + full * (t > 1) * (many * np.log(many) - many + np.log(2 * np.pi * many) / 2)
+    return reduced(y, reduction)
+
+
+def soft_margin_loss(x, t, reduction="mean"):
+    return reduced(softplus(-t * x), reduction)
+
+
+def triplet_margin_loss(a, near, far, margin=1.0, p=2.0, eps=1e-6, swap=False, reduction="mean"):
+    gap = pairwise_distance(a, far, p, eps)
+    gap = np.minimum(gap, pairwise_distance(near, far, p, eps)) if swap else gap
+    return reduced(np.maximum(pairwise_distance(a, near, p, eps) - gap + margin, 0), reduction)
+
+
 def each(*args, **more):
     return [case(*args, reduction=r, **more) for r in ("mean", "sum", "none")]
 
@@ -86,6 +144,11 @@ SOME_IGNORED = given([0, 3, -100, 1, -100], "int64")
 WEIGHT = positive(C).const
 SHARES = positive(N, C, low=0.1, high=0.5)
 CHANCE, TRUTH = positive(3, 4, low=0.1, high=0.9), positive(3, 4, low=0.0, high=1.0)
+SIDES = given([1, -1, 1, -1, -1], "int64")
+GRID_SIDES = given([[1, -1, 1, -1], [-1, -1, 1, 1], [1, 1, -1, -1]], "int64")
+LABELS = given([[3, 0, -1, 1], [-1, 0, 1, 2], [0, 1, 2, 3]], "int64")
+WRONG_SHAPE = error(RuntimeError, ".*", rand(3, 4), rand(3, 5))
+WRONG_REDUCTION = error(ValueError, ".*average", rand(3, 4), rand(3, 4), reduction="average")
 WRONG_CLASS = error(IndexError, ".*", LOGITS, given([0, 1, 2, 3, 4], "int64"))
 WRONG_COUNT = error(ValueError, ".*", LOGITS, ints(3, high=C))
 
@@ -190,5 +253,88 @@ SPECS = [
             case(rand(3, 4), positive(3, 4), reduction="batchmean"),
             case(rand(3, 4), rand(3, 4), log_target=True),
         ],
+    ),
+    loss(
+        "cosine_embedding_loss",
+        cosine_embedding_loss,
+        [
+            *each(rand(5, 4), rand(5, 4), SIDES),
+            case(rand(5, 4), rand(5, 4), SIDES, margin=-0.5),
+            case(rand(4), rand(4), given(-1, "int64")),
+        ],
+        errors=[error(RuntimeError, ".*", rand(5, 4), rand(5, 3), SIDES)],
+    ),
+    loss(
+        "gaussian_nll_loss",
+        gaussian_nll_loss,
+        [
+            *each(rand(3, 4), rand(3, 4), positive(3, 4)),
+            case(rand(3, 4), rand(3, 4), positive(3, 1), full=True),
+            case(rand(3, 4), rand(3, 4), positive(3)),
+            case(rand(3, 4), rand(3, 4), positive(3, 4), eps=9.0),
+        ],
+        errors=[error(ValueError, ".*", rand(3, 4), rand(3, 4), rand(3, 4, low=-2.0, high=-1.0))],
+    ),
+    loss(
+        "hinge_embedding_loss",
+        hinge_embedding_loss,
+        [*each(rand(3, 4), GRID_SIDES), case(rand(5), SIDES, margin=2.5)],
+        errors=[WRONG_SHAPE, WRONG_REDUCTION],
+    ),
+    loss(
+        "margin_ranking_loss",
+        margin_ranking_loss,
+        [*each(rand(5), rand(5), SIDES), case(rand(5), rand(5), SIDES, margin=0.5)],
+        errors=[error(RuntimeError, ".*", rand(3, 5), rand(5), SIDES)],
+    ),
+    loss(
+        "multi_margin_loss",
+        multi_margin_loss,
+        [
+            *each(LOGITS, CLASSES),
+            *each(LOGITS, CLASSES, 2, 0.5, WEIGHT),
+            case(rand(C), ints(high=C)),
+        ],
+        errors=[error(RuntimeError, ".*", LOGITS, ints(3, high=C)), error(ValueError, ".*", LOGITS, CLASSES, p=3)],
+    ),
+    loss(
+        "multilabel_margin_loss",
+        multilabel_margin_loss,
+        [*each(rand(3, 4), LABELS), case(rand(4), given([2, 0, -1, 1], "int64"))],
+        errors=[error(RuntimeError, ".*", rand(3, 4), ints(3, 5))],
+    ),
+    loss(
+        "multilabel_soft_margin_loss",
+        multilabel_soft_margin_loss,
+        [*each(rand(3, 4), TRUTH.const), *each(rand(3, 4), TRUTH.const, weight=WEIGHT)],
+        errors=[WRONG_SHAPE],
+    ),
+    loss(
+        "poisson_nll_loss",
+        poisson_nll_loss,
+        [
+            *each(rand(3, 4), positive(3, 4).const),
+            case(rand(3, 4), positive(3, 4, high=6.0).const, full=True),
+            case(positive(3, 4), positive(3, 4).const, log_input=False),
+        ],
+        tolerance={**TOLERANCE, "float16": (1e-2, 2e-2), "bfloat16": (6e-2, 0.15)},
+        errors=[WRONG_SHAPE, WRONG_REDUCTION],
+    ),
+    loss(
+        "soft_margin_loss",
+        soft_margin_loss,
+        [*each(rand(3, 4), GRID_SIDES), case(rand(5), SIDES)],
+        errors=[WRONG_SHAPE, WRONG_REDUCTION],
+    ),
+    loss(
+        "triplet_margin_loss",
+        triplet_margin_loss,
+        [
+            *each(rand(5, 4), rand(5, 4), rand(5, 4)),
+            case(rand(5, 4), rand(5, 4), rand(5, 4), margin=3.0, swap=True),
+            case(rand(5, 4), rand(5, 4), rand(5, 4), p=1.0, eps=1e-3),
+            case(rand(4), rand(4), rand(4)),
+        ],
+        errors=[error(RuntimeError, ".*", rand(5, 4), rand(5, 4), rand(4))],
     ),
 ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import FLOATS, INTS, Spec, case, error, given, rand
+from . import FLOATS, INTS, Spec, case, error, given, rand, unit
 
 TOLERANCE = {"float32": (1e-5, 1e-5), "float16": (5e-3, 1e-2), "bfloat16": (2e-2, 6e-2)}
 DTYPES = FLOATS + INTS
@@ -33,6 +33,19 @@ def tensordot(a, b, dims=2):
 
 def linear(x, w, b=None):
     return x @ w.T + (0 if b is None else b)
+
+
+def bilinear(a, b, w, bias=None):
+    return np.einsum("...i,oij,...j->...o", a, w, b) + (0 if bias is None else bias)
+
+
+def chain_matmul(*matrices):
+    return np.linalg.multi_dot(matrices) if len(matrices) > 1 else matrices[0]
+
+
+def cross(a, b, dim=None):
+    a, b = np.broadcast_arrays(a, b)
+    return np.cross(a, b, axis=a.shape.index(3) if dim is None else dim)
 
 
 EINSUMS = [
@@ -206,5 +219,73 @@ SPECS = [
         large=case(rand(150, 301), rand(97, 301), rand(97)),
         bench=[case(rand(1, 16), rand(16, 16), rand(16)), case(rand(64, 512), rand(512, 512), rand(512))],
         errors=[error(RuntimeError, ".*4.*5|.*5.*4", rand(2, 4), rand(3, 5), rand(3))],
+    ),
+    product(
+        "bilinear",
+        bilinear,
+        [
+            case(rand(5, 3), rand(5, 4), rand(2, 3, 4), rand(2)),
+            case(rand(5, 3), rand(5, 4), rand(2, 3, 4)),
+            case(rand(3), rand(4), rand(2, 3, 4), rand(2)),
+            case(rand(2, 5, 3), rand(2, 5, 4), rand(2, 3, 4), rand(2)),
+        ],
+        out=False,
+        method=False,
+        dtypes=FLOATS,
+        tolerance={"float32": (2e-5, 2e-5), "float16": (1e-2, 3e-2), "bfloat16": (4e-2, 0.4)},
+        errors=[
+            error(RuntimeError, ".*", rand(5, 3), rand(5, 3), rand(2, 3, 4)),
+            error(RuntimeError, ".*", rand(5, 3), rand(6, 4), rand(2, 3, 4)),
+        ],
+    ),
+    product(
+        "chain_matmul",
+        chain_matmul,
+        [case(rand(3, 4), rand(4, 2)), case(rand(2, 5), rand(5, 3), rand(3, 4), rand(4, 2)), case(rand(3, 4))],
+        method=False,
+        out=False,
+        dtypes=FLOATS,
+        tolerance={"float32": (3e-5, 3e-5), "float16": (1e-2, 0.1), "bfloat16": (6e-2, 1.5)},
+        errors=[error(RuntimeError, ".*", rand(3, 4), rand(5, 2))],
+    ),
+    product(
+        "cross",
+        cross,
+        [
+            case(rand(2, 3), rand(2, 3)),
+            case(rand(3, 3), rand(3, 3), dim=0),
+            case(rand(4, 3), rand(1, 3), dim=-1),
+            case(rand(3, 2), rand(3, 2)),
+            case(rand(0, 3), rand(0, 3)),
+        ],
+        errors=[
+            error(RuntimeError, ".*", rand(2, 4), rand(2, 4)),
+            error(RuntimeError, ".*", rand(2, 3), rand(2, 3), dim=0),
+        ],
+    ),
+    product(
+        "kron",
+        np.kron,
+        [
+            case(rand(2, 3), rand(3, 2)),
+            case(rand(3), rand(2, 2)),
+            case(rand(2, 2, 2), rand(3)),
+            case(rand(), rand(3)),
+            case(rand(0), rand(3)),
+        ],
+    ),
+    product(
+        "matrix_power",
+        np.linalg.matrix_power,
+        [*(case(unit(3, 3), n) for n in (0, 1, 2, 3, 5)), case(unit(2, 3, 3), 2)],
+        dtypes=FLOATS,
+        tolerance={"float32": (2e-5, 2e-5), "float16": (1e-2, 1e-2), "bfloat16": (6e-2, 0.1)},
+        errors=[error(RuntimeError, ".*", rand(2, 3), 2)],
+    ),
+    product(
+        "vdot",
+        np.vdot,
+        [case(rand(5), rand(5)), case(rand(0), rand(0))],
+        errors=[error(RuntimeError, ".*", rand(3), rand(4)), error(RuntimeError, ".*", rand(3, 1), rand(3))],
     ),
 ]

@@ -37,6 +37,35 @@ def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
     return scaled(y.reshape(x.shape), weight, bias, (1, -1) + (1,) * (x.ndim - 2))
 
 
+def moments(y, eps):
+    """The mean along the last dimension and 1 / sqrt(variance + eps), as the native ops hand them out."""
+    return y.mean(-1), 1 / np.sqrt(y.var(-1) + eps)
+
+
+def native_layer_norm(x, shape, w, b, eps):
+    rest = x.shape[: x.ndim - len(shape)]
+    mean, rstd = moments(x.reshape(*rest, -1), eps)
+    kept = rest + (1,) * len(shape)
+    return layer_norm(x, shape, w, b, eps), mean.reshape(kept), rstd.reshape(kept)
+
+
+def native_group_norm(x, w, b, n, c, inner, groups, eps):
+    return group_norm(x, groups, w, b, eps), *moments(x.reshape(n, groups, -1), eps)
+
+
+def native_batch_norm(x, w, b, running_mean, running_var, training, momentum, eps):
+    y = batch_norm(x, running_mean, running_var, w, b, training, momentum, eps)
+    return y, *moments(np.moveaxis(x, 1, 0).reshape(x.shape[1], -1), eps)
+
+
+def local_response_norm(x, size, alpha=1e-4, beta=0.75, k=1.0):
+    widths = [(0, 0)] * x.ndim
+    widths[1] = size // 2, (size - 1) // 2
+    squares = np.pad(x * x, widths)
+    mean = sum(squares[:, i : i + x.shape[1]] for i in range(size)) / size
+    return x / (k + alpha * mean) ** beta
+
+
 def normalize(x, p=2.0, dim=1, eps=1e-12):
     return x / np.maximum(np.sum(np.abs(x) ** p, dim, keepdims=True) ** (1 / p), eps)
 
@@ -45,6 +74,13 @@ C = 3
 FROZEN = rand(C).const, positive(C).const
 # mean 1e4, deviation 1e-3: two passes or Welford survive it, the difference of squares does not
 FAR = given([[1e4, 1e4 + 1e-3, 1e4 - 1e-3, 1e4 + 2e-3]])
+
+
+def native(name, reference, cases, **more):
+    """With the moments; their own gradient is nobody's, so the gradients stand with the plain ops."""
+    more = {"method": False, "differentiable": False, "result": ("same", None, None), **more}
+    return Spec(name, reference, cases, tolerance=TOLERANCE, layouts=("transposed", "stepped"), **more)
+
 
 SPECS = [
     Spec(
@@ -119,5 +155,46 @@ SPECS = [
         [case(rand(3, 4)), case(rand(3, 4), dim=0), case(rand(3, 4), p=1.0)],
         method=False,
         tolerance=TOLERANCE,
+    ),
+    native(
+        "native_layer_norm",
+        native_layer_norm,
+        [
+            case(rand(4, 5), (5,), rand(5), rand(5), 1e-5),
+            case(rand(2, 3, 4), (3, 4), None, None, 0.1),
+            case(rand(2, 3, 4), (4,), rand(4), None, 1e-5),
+        ],
+        errors=[error(RuntimeError, ".*5", rand(3, 4), (5,), None, None, 1e-5)],
+    ),
+    native(
+        "native_group_norm",
+        native_group_norm,
+        [
+            case(rand(2, 6, 4), rand(6), rand(6), 2, 6, 4, 3, 1e-5),
+            case(rand(2, 6, 2, 2), None, None, 2, 6, 4, 2, 0.1),
+        ],
+        errors=[error(RuntimeError, ".*", rand(2, 6, 4), None, None, 2, 6, 4, 4, 1e-5)],
+    ),
+    native(
+        "native_batch_norm",
+        native_batch_norm,
+        [
+            case(rand(4, C), rand(C), rand(C), None, None, True, 0.1, 1e-5),
+            case(rand(2, C, 2, 3), None, None, None, None, True, 0.1, 0.5),
+        ],
+        errors=[error(RuntimeError, ".*4", rand(2, C), None, None, rand(4), positive(4), False, 0.1, 1e-5)],
+    ),
+    Spec(
+        "nn.functional.local_response_norm",
+        local_response_norm,
+        [
+            case(rand(2, 5, 4), 3),
+            case(rand(2, 5, 4), 2, 0.5, 0.6, 2.0),
+            case(rand(2, 5, 3, 2), 4, alpha=1.0),
+            case(rand(2, 3, 2, 2, 2), 5, alpha=1.0),
+        ],
+        method=False,
+        tolerance=TOLERANCE,
+        errors=[error(ValueError, ".*", rand(2, 3), 2)],
     ),
 ]

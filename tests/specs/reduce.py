@@ -104,10 +104,6 @@ def norm(x, p=2, dim=None, keepdim=False):
     return np.sum(a**p, axis, keepdims=keepdim) ** (1 / p)
 
 
-def vector_norm(x, ord=2, dim=None, keepdim=False):
-    return norm(x, ord, dim, keepdim)
-
-
 def extreme(value, index):
     """max and min: of everything; along dim with the index; of two tensors."""
 
@@ -204,6 +200,58 @@ def quantile(f):
 
 def truth(f):
     return lambda x, axis, keepdims: f(x != 0, axis=axis, keepdims=keepdims)
+
+
+def diff(x, n=1, dim=-1, prepend=None, append=None):
+    return np.diff(np.concatenate([part for part in (prepend, x, append) if part is not None], dim), n, dim)
+
+
+def slices(y, x=None, dx=1.0, dim=-1):
+    """The area between each two neighbouring samples."""
+    y = np.moveaxis(y, dim, -1)
+    widths = dx if x is None else np.diff(x if x.ndim == 1 else np.moveaxis(x, dim, -1))
+    return np.moveaxis((y[..., 1:] + y[..., :-1]) / 2 * widths, -1, dim)
+
+
+def trapezoid(y, x=None, dx=1.0, dim=-1):
+    return slices(y, x, dx, dim).sum(dim)
+
+
+def cumulative_trapezoid(y, x=None, dx=1.0, dim=-1):
+    return slices(y, x, dx, dim).cumsum(dim)
+
+
+def sum_to_size(x, *size):
+    size = size[0] if len(size) == 1 and isinstance(size[0], tuple) else size
+    y = x.sum(tuple(range(x.ndim - len(size))))
+    return y.sum(tuple(i for i, n in enumerate(size) if n == 1), keepdims=True)
+
+
+def cov(x, correction=1, fweights=None, aweights=None):
+    return np.cov(x, ddof=correction, fweights=fweights, aweights=aweights)
+
+
+def distance(a, b, p):
+    """The p-norm over the last dimension of a - b."""
+    d = np.abs(a - b)
+    if p == 0:
+        return (d != 0).sum(-1).astype(d.dtype)
+    return d.max(-1, initial=0) if p == np.inf else (d**p).sum(-1) ** (1 / p)
+
+
+def cdist(a, b, p=2.0, compute_mode=None):
+    return distance(a[..., :, None, :], b[..., None, :, :], p)
+
+
+def pairwise_distance(a, b, p=2.0, eps=1e-6, keepdim=False):
+    d = distance(a + eps, b, p)
+    return d[..., None] if keepdim else d
+
+
+def cosine_similarity(a, b, dim=1, eps=1e-8):
+    a, b = np.broadcast_arrays(a, b)
+    long = lambda x: np.maximum(np.sqrt((x * x).sum(dim)), eps)
+    return (a * b).sum(dim) / (long(a) * long(b))
 
 
 SUMS_DTYPE = [
@@ -341,26 +389,6 @@ NORMS = [
         large=case(rand(301, 1003), 2, 1),
         tolerance=SUM_TOLERANCE,
         layouts=("transposed", "stepped"),
-    ),
-    Spec(
-        "linalg.vector_norm",
-        vector_norm,
-        [
-            case(rand(3, 4)),
-            case(rand(3, 4), 1.5, 1),
-            case(rand(2, 3, 4), 2, (0, 2), keepdim=True),
-            case(rand(3, 4), float("inf"), 0),
-        ],
-        method=False,
-        tolerance=SUM_TOLERANCE,
-        layouts=("transposed", "stepped"),
-    ),
-    Spec(
-        "linalg.norm",
-        lambda x, ord=2, dim=None, keepdim=False: norm(x, ord, dim, keepdim),
-        [case(rand(3, 4)), case(rand(5), 1), case(rand(3, 4), 2, 1)],
-        method=False,
-        tolerance=SUM_TOLERANCE,
     ),
     Spec(
         "dist",
@@ -578,4 +606,137 @@ EQUALITY = [
     ),
 ]
 
-SPECS = SUMS + NORMS + EXTREMES + RUNNING + EQUALITY
+SAMPLES = [
+    case(rand(5)),
+    case(rand(3, 5)),
+    case(rand(5, 3), dim=0),
+    case(rand(5), rand(5)),
+    case(rand(3, 5), rand(5)),
+    case(rand(3, 5), rand(3, 5)),
+    case(rand(5, 3), rand(5), dim=0),
+    case(rand(3, 5), dx=0.5),
+]
+
+
+def integral(name, reference):
+    return Spec(
+        name,
+        reference,
+        SAMPLES,
+        method=False,
+        tolerance=SUM_TOLERANCE,
+        layouts=("transposed", "stepped"),
+        errors=[error(IndexError, ".*3", rand(3, 4), dim=3), error(RuntimeError, ".*", rand(5), rand(4))],
+    )
+
+
+DIFFERENCES = [
+    Spec(
+        "diff",
+        diff,
+        [
+            case(rand(5)),
+            case(rand(3, 5)),
+            case(rand(3, 5), dim=0),
+            case(rand(3, 5), 2),
+            case(rand(3, 5), 7),
+            case(rand(3, 5), prepend=rand(3, 2), append=rand(3, 1)),
+            case(rand(5, 2), 2, 0, rand(1, 2)),
+            case(rand(0)),
+        ],
+        dtypes=ALL,
+        layouts=("transposed", "stepped"),
+        tolerance={"float16": (4e-3, 8e-3), "bfloat16": (3e-2, 6e-2)},
+        errors=[error(RuntimeError, ".*", rand()), error(IndexError, ".*2", rand(3, 4), 1, 2)],
+    ),
+    integral("trapezoid", trapezoid),
+    integral("trapz", trapezoid),
+    integral("cumulative_trapezoid", cumulative_trapezoid),
+    Spec(
+        "sum_to_size",
+        sum_to_size,
+        [
+            case(rand(3, 4), 4),
+            case(rand(3, 4), 3, 1),
+            case(rand(2, 3, 4), (1, 4)),
+            case(rand(3, 4), (3, 4)),
+            case(rand(3, 4), ()),
+        ],
+        method=False,
+        tolerance=SUM_TOLERANCE,
+        errors=[error(RuntimeError, ".*", rand(3, 4), 2)],
+    ),
+    Spec(
+        "cov",
+        cov,
+        [
+            case(rand(3, 5)),
+            case(rand(5)),
+            case(rand(3, 5), correction=0),
+            case(rand(3, 4), fweights=given([1, 2, 3, 1], "int64")),
+            case(rand(3, 4), aweights=positive(4).const),
+            case(rand(3, 4), fweights=given([1, 2, 3, 1], "int64"), aweights=positive(4).const),
+        ],
+        tolerance={"float32": (2e-5, 2e-5), "float16": (1e-2, 3e-2), "bfloat16": (6e-2, 0.2)},
+        layouts=("transposed", "stepped"),
+        errors=[error(RuntimeError, ".*", rand(2, 3, 4))],
+    ),
+    Spec(
+        "corrcoef",
+        np.corrcoef,
+        [case(rand(3, 5)), case(rand(5))],
+        tolerance={"float32": (2e-5, 2e-5), "float16": (1e-2, 1e-2), "bfloat16": (6e-2, 6e-2)},
+        layouts=("transposed", "stepped"),
+        errors=[error(RuntimeError, ".*", rand(2, 3, 4))],
+    ),
+]
+
+DISTANCES = [
+    Spec(
+        "cdist",
+        cdist,
+        [
+            case(rand(3, 4), rand(5, 4)),
+            case(rand(2, 3, 4), rand(2, 5, 4)),
+            case(rand(2, 3, 4), rand(5, 4)),
+            *(case(rand(3, 4), rand(5, 4), p) for p in (0.0, 1.0, 1.5, 3.0, float("inf"))),
+            case(rand(30, 4), rand(27, 4)),
+            case(rand(0, 4), rand(5, 4)),
+            case(rand(3, 0), rand(5, 0)),
+        ],
+        dtypes=("float32", "float64"),
+        method=False,
+        tolerance=SUM_TOLERANCE,
+        layouts=("transposed", "stepped"),
+        errors=[error(RuntimeError, ".*", rand(3, 4), rand(5, 3)), error(RuntimeError, ".*", rand(4), rand(5, 4))],
+    ),
+    Spec(
+        "nn.functional.pairwise_distance",
+        pairwise_distance,
+        [
+            case(rand(3, 4), rand(3, 4)),
+            case(rand(3, 4), rand(4)),
+            case(rand(4), rand(4)),
+            *(case(rand(3, 4), rand(3, 4), p, keepdim=True) for p in (1.0, 3.0, float("inf"))),
+        ],
+        method=False,
+        tolerance={"float32": (2e-5, 2e-5), "float16": (6e-3, 6e-3), "bfloat16": (4e-2, 6e-2)},
+        layouts=("transposed", "stepped"),
+        errors=[error(RuntimeError, ".*", rand(3, 4), rand(3, 5))],
+    ),
+    Spec(
+        "nn.functional.cosine_similarity",
+        cosine_similarity,
+        [
+            case(rand(3, 4), rand(3, 4)),
+            case(rand(3, 4), rand(1, 4), dim=0),
+            case(rand(2, 3, 4), rand(4), -1),
+            case(rand(4), rand(4), 0, 50.0),
+        ],
+        method=False,
+        tolerance={"float32": (1e-5, 1e-5), "float16": (6e-3, 6e-3), "bfloat16": (4e-2, 4e-2)},
+        errors=[error(RuntimeError, ".*", rand(3, 4), rand(3, 5))],
+    ),
+]
+
+SPECS = DIFFERENCES + DISTANCES + SUMS + NORMS + EXTREMES + RUNNING + EQUALITY

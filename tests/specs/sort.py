@@ -163,6 +163,22 @@ SPECS = [
         layouts=(),
     ),
     Spec(
+        "bucketize",
+        lambda x, edges, right=False: np.searchsorted(edges, x, "right" if right else "left"),
+        [
+            case(rand(3, 4), given([-1.0, 0.0, 2.0])),
+            case(given([3.0, 0.0, 9.0, np.nan]), given([1.0, 3.0, 3.0, 5.0])),
+            case(given([3.0, 0.0, 9.0]), given([1.0, 3.0, 3.0, 5.0]), right=True),
+            case(rand(), given([1.0, 2.0])),
+        ],
+        dtypes=("float32", "float64", "int64", "int32"),
+        result="int64",
+        differentiable=False,
+        method=False,
+        layouts=("transposed", "stepped"),
+        errors=[error(RuntimeError, ".*", rand(3), rand(3, 4))],
+    ),
+    Spec(
         "isin",
         np.isin,
         [case(ints(3, 4, high=9), ints(3, high=9)), case(ints(3, 4, high=9), ints(3, high=9), invert=True)],

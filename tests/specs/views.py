@@ -145,6 +145,22 @@ def block_diag(*xs):
     return y
 
 
+def with_written(read):
+    """x with y where read(x, ...) reads."""
+
+    def reference(x, y, *args, **kwargs):
+        places = read(np.arange(x.size).reshape(x.shape), *args, **kwargs)
+        x = x.copy()
+        x.reshape(-1)[places] = y
+        return x
+
+    return reference
+
+
+def cut(x, dim=0, start=None, end=None, step=1):
+    return np.moveaxis(np.moveaxis(x, dim, 0)[start:end:step], 0, dim)
+
+
 def tensor_split(x, parts, dim=0):
     return np.array_split(x, parts, dim)
 
@@ -311,6 +327,54 @@ VIEWS = [
     ),
     view("vsplit", np.vsplit, [case(rand(4, 2), 2)]),
     view("dsplit", np.dsplit, [case(rand(2, 3, 4), 2)]),
+    view("unsafe_chunk", chunk, [case(rand(7, 2), 3), case(X, 2, -1)]),
+    view("unsafe_split", split, [case(rand(7, 2), 3), case(X, 2, -1)]),
+    view(
+        "unsafe_split_with_sizes",
+        split,
+        [case(X, [1, 2], 1), case(rand(4), (4, 0))],
+        errors=[error(RuntimeError, ".*", rand(4), [1, 2])],
+    ),
+    moves(
+        "narrow_copy",
+        narrow,
+        [case(X, 1, 1, 2), case(X, -1, 0, 3), case(X, 0, 1, 0)],
+        errors=[error(RuntimeError, ".*", X, 1, 2, 2)],
+    ),
+]
+
+WRITTEN = [
+    moves(
+        "select_scatter",
+        with_written(lambda x, dim, index: x.take(index, dim)),
+        [case(X, rand(2, 4), 1, 2), case(X, rand(2, 3), -1, -1), case(rand(3), rand(), 0, 1)],
+        errors=[error(IndexError, ".*5", X, rand(2, 4), 1, 5), error(RuntimeError, ".*", X, rand(2, 5), 1, 0)],
+    ),
+    moves(
+        "slice_scatter",
+        with_written(cut),
+        [
+            case(X, rand(1, 3, 4), 0, 1),
+            case(X, rand(2, 2, 4), 1, 0, 2),
+            case(X, rand(2, 3, 2), -1, 0, 4, 2),
+            case(X, X),
+            case(X, rand(2, 3, 1), 2, start=-1),
+        ],
+        errors=[error(RuntimeError, ".*", X, rand(2, 3, 3), 1, 0, 2)],
+    ),
+    moves(
+        "diagonal_scatter",
+        with_written(diagonal),
+        [case(rand(3, 4), rand(3)), case(rand(3, 4), rand(2), -1), case(X, rand(2, 3), 0, 1, 2), case(X, rand(3, 2), 0, 2, 0)],
+        errors=[error(RuntimeError, ".*", rand(3, 4), rand(4))],
+    ),
+    moves(
+        "as_strided_scatter",
+        with_written(as_strided),
+        [case(rand(12), rand(2, 3), (2, 3), (4, 1)), case(rand(3, 4), rand(2, 2), (2, 2), (1, 4), 1)],
+        layouts=(),
+        errors=[error(RuntimeError, ".*", rand(4), rand(9), (9,), (1,))],
+    ),
 ]
 
 JOINED = [
@@ -499,4 +563,4 @@ ARRANGED = [
     ),
 ]
 
-SPECS = VIEWS + JOINED + ARRANGED
+SPECS = VIEWS + WRITTEN + JOINED + ARRANGED
