@@ -216,6 +216,9 @@ void write(Tensor part, Tensor value) {
   if (same_elements(part, value)) return;
   Dims sizes = value.sizes();
   while (sizes.size() > part.dim() && sizes[0] == 1) sizes.erase(0);
+  bool fits = sizes.size() <= part.dim();
+  for (int d = 1; fits && d <= sizes.size(); ++d) fits = sizes[sizes.size() - d] == 1 || sizes[sizes.size() - d] == part.size(-d);
+  check(fits, "index: shape mismatch: value tensor of shape ", value.sizes(), " cannot be broadcast to indexing result of shape ", part.sizes());
   copy_(part, sizes.size() == value.dim() ? value : reshape(value, sizes));
 }
 

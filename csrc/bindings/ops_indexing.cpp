@@ -24,8 +24,19 @@ const char* old_reduce(const std::string& reduce) {
 
 Tensor filled(const Tensor& index, Scalar value, DType dtype) { return expand(to_dtype(wrapped_number(checked(value, dtype)), dtype), index.sizes()); }
 
+Tensor gather_out(const Tensor& x, int64_t dim, const Tensor& index, bool, const Into& out) {
+  if (!out) return gather(x, dim, index);
+  const Tensor& y = *out.tensor;
+  check(!wants_grad({x, y}), "gather: functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.");
+  check(y.dtype() == x.dtype(), "gather: Expected out tensor to have dtype ", x.dtype(), ", but got ", y.dtype(), " instead");
+  Tensor found = gather(x, dim, index), to = y;
+  resize_for_out("gather", y, found.sizes());
+  return copy_(to, found);
+}
+
 void bind_scatter() {
-  add_op("gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", +[](const Tensor& x, int64_t dim, const Tensor& index, bool) { return gather(x, dim, index); });
+  add_op("gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False, Tensor? out=None) -> Tensor", &gather_out, "Elements along dim by position.", kFunction);
+  add_op("gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", +[](const Tensor& x, int64_t dim, const Tensor& index, bool) { return gather(x, dim, index); }, "", kMethod);
   add_both("scatter", "int dim, Tensor index, Tensor src", &scatter, &scatter_);
   add_both("scatter", "int dim, Tensor index, Scalar value",
            +[](const Tensor& x, int64_t dim, const Tensor& index, Scalar value) { return scatter(x, dim, index, wrapped_number(checked(value, x.dtype()))); },
@@ -66,6 +77,7 @@ void bind_index() {
 void bind_masks() {
   add_op("nonzero(Tensor input, *, bool as_tuple=False)", +[](const Tensor& x, bool as_tuple) -> PyObject* { return as_tuple ? wrap(nonzero_as_tuple(x)) : wrap(nonzero(x)); },
          "Where elements are not zero: one position a row, or one tensor for each dimension.");
+  add_op("nonzero_static(Tensor input, *, int size, int fill_value=-1) -> Tensor", &nonzero_static);
   add_op("argwhere(Tensor input) -> Tensor", &nonzero);
   add_op("where(Tensor condition)", &nonzero_as_tuple, "", kFunction);
   add_op("where(Tensor condition, Tensor|Scalar input, Tensor|Scalar other, *, Tensor? out=None) -> Tensor", +[](const Tensor& condition, const Tensor& a, const Tensor& b, const Into& out) { return where(condition, a, b, out); },
@@ -81,6 +93,12 @@ Tensor embedding_in_python(const Tensor& index, Tensor weight, std::optional<int
   return embedding(index, weight, padding_idx, by_freq);
 }
 
+Tensor embedding_bag_in_python(const Tensor& index, Tensor weight, const Tensor& offsets, std::optional<double> max_norm, double norm_type, bool by_freq, const std::string& mode, bool,
+                               const Tensor& sample_weights, bool include_last_offset, std::optional<int64_t> padding_idx) {
+  if (max_norm) embedding_renorm_(weight, index, *max_norm, norm_type);
+  return embedding_bag(index, weight, offsets, mode, sample_weights, include_last_offset, padding_idx, by_freq);
+}
+
 }  // namespace
 
 void bind_indexing() {
@@ -89,7 +107,10 @@ void bind_indexing() {
   bind_masks();
   add_op("embedding(Tensor input, Tensor weight, int? padding_idx=None, float? max_norm=None, float norm_type=2.0, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor", &embedding_in_python,
          "Rows of weight (n, d) by number: (*) -> (*, d). The gradient is dense, sparse or not.", kNN);
+  add_op("embedding_bag(Tensor input, Tensor weight, Tensor? offsets=None, float? max_norm=None, float norm_type=2.0, bool scale_grad_by_freq=False, str mode='mean', bool sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False, int? padding_idx=None) -> Tensor",
+         &embedding_bag_in_python, "Bags of rows, summed, averaged or their greatest: (bags, d).", kNN);
   add_op("one_hot(Tensor tensor, int num_classes=-1) -> Tensor", &one_hot, "", kNN);
+  add_op("histc(Tensor input, int bins=100, float min=0, float max=0) -> Tensor", &histc);
   add_op("bincount(Tensor input, Tensor? weights=None, int minlength=0) -> Tensor", &bincount);
 }
 

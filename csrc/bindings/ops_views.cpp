@@ -59,12 +59,19 @@ void bind_order() {
 void bind_parts() {
   add_op("select(Tensor input, int dim, int index) -> Tensor", &select);
   add_op("narrow(Tensor input, int dim, int start, int length) -> Tensor", &narrow);
-  add_op("narrow_copy(Tensor input, int dim, int start, int length) -> Tensor", +[](const Tensor& x, int64_t dim, int64_t start, int64_t length) { return clone(narrow(x, dim, start, length)); });
+  add_op("narrow(Tensor input, int dim, Tensor start, int length) -> Tensor", +[](const Tensor& x, int64_t dim, const Tensor& start, int64_t length) {
+    check(start.dim() == 0 && is_integral(start.dtype()), "narrow: start must be an 0-dim integral tensor, got ", start.dtype(), " of shape ", start.sizes());
+    return narrow(x, dim, tessel::item(start).as_int(), length);
+  });
+  add_op("narrow_copy(Tensor input, int dim, int start, int length) -> Tensor", +[](const Tensor& x, int64_t dim, int64_t start, int64_t length) {
+    check(dim < x.dim(), "narrow_copy: Dimension out of range (expected to be in range of [", -x.dim(), ", ", x.dim() - 1, "], but got ", dim, ")");
+    return clone(narrow(x, dim, start, length));
+  });
   add_op("unbind(Tensor input, int dim=0)", &unbind);
   add_op("split(Tensor tensor, int split_size_or_sections, int dim=0)", &split, "", kFunction);
-  add_op("split(Tensor tensor, int[] split_size_or_sections, int dim=0)", +[](const Tensor& x, const List& sizes, int64_t dim) { return split_with_sizes(x, sizes, dim); }, "", kFunction);
+  add_op("split(Tensor tensor, int[] split_size_or_sections, int dim=0)", +[](const Tensor& x, const List& sizes, int64_t dim) { return split_with_sizes(x, sizes, dim, "split"); }, "", kFunction);
   add_op("split(Tensor input, int split_size, int dim=0)", &split, "", kMethod);
-  add_op("split(Tensor input, int[] split_size, int dim=0)", +[](const Tensor& x, const List& sizes, int64_t dim) { return split_with_sizes(x, sizes, dim); }, "", kMethod);
+  add_op("split(Tensor input, int[] split_size, int dim=0)", +[](const Tensor& x, const List& sizes, int64_t dim) { return split_with_sizes(x, sizes, dim, "split"); }, "", kMethod);
   add_op("split_with_sizes(Tensor input, int[] split_sizes, int dim=0)", +[](const Tensor& x, const List& sizes, int64_t dim) { return split_with_sizes(x, sizes, dim); });
   add_op("chunk(Tensor input, int chunks, int dim=0)", &chunk);
   add_op("unsafe_split(Tensor input, int split_size, int dim=0)", +[](const Tensor& x, int64_t size, int64_t dim) { return unsafe(split(x, size, dim)); });
@@ -88,6 +95,34 @@ void bind_parts() {
   add_op("slice_scatter(Tensor input, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", &slice_scatter);
   add_op("diagonal_scatter(Tensor input, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor", &diagonal_scatter);
   add_op("as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor", &as_strided_scatter);
+}
+
+std::vector<Tensor> clones(std::vector<Tensor> xs) {
+  for (Tensor& x : xs) x = clone(x, MemoryFormat::contiguous);
+  return xs;
+}
+
+// What the views show, copied.
+void bind_view_copies() {
+  constexpr MemoryFormat order = MemoryFormat::contiguous;
+  add_op("alias_copy(Tensor input) -> Tensor", +[](const Tensor& x) { return clone(x, order); }, "", kFunction);
+  add_op("as_strided_copy(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor", +[](const Tensor& x, const Dims& sizes, const Dims& strides, std::optional<int64_t> offset) { return clone(as_strided(x, sizes, strides, offset), order); }, "", kFunction);
+  add_op("diagonal_copy(Tensor input, int offset=0, int dim1=0, int dim2=1) -> Tensor", +[](const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) { return clone(diagonal(x, offset, dim1, dim2), order); }, "", kFunction);
+  add_op("expand_copy(Tensor input, int[] size, *, bool implicit=False) -> Tensor", +[](const Tensor& x, const Dims& sizes, bool) { return clone(expand(x, sizes), order); }, "", kFunction);
+  add_op("permute_copy(Tensor input, int[] dims) -> Tensor", +[](const Tensor& x, const Dims& dims) { return clone(permute(x, dims), order); }, "", kFunction);
+  add_op("select_copy(Tensor input, int dim, int index) -> Tensor", +[](const Tensor& x, int64_t dim, int64_t index) { return clone(select(x, dim, index), order); }, "", kFunction);
+  add_op("slice_copy(Tensor input, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", +[](const Tensor& x, int64_t dim, std::optional<int64_t> start, std::optional<int64_t> end, int64_t step) { return clone(slice(x, dim, start, end, step), order); }, "", kFunction);
+  add_op("split_copy(Tensor input, int split_size, int dim=0)", +[](const Tensor& x, int64_t size, int64_t dim) { return clones(split(x, size, dim)); }, "", kFunction);
+  add_op("split_with_sizes_copy(Tensor input, int[] split_sizes, int dim=0)", +[](const Tensor& x, const List& sizes, int64_t dim) { return clones(split_with_sizes(x, sizes, dim)); }, "", kFunction);
+  add_op("squeeze_copy(Tensor input) -> Tensor", +[](const Tensor& x) { return clone(squeeze(x), order); }, "", kFunction);
+  add_op("squeeze_copy(Tensor input, int[1] dim) -> Tensor", +[](const Tensor& x, const Dims& dims) { return clone(dims.empty() ? x : squeeze(x, dims), order); }, "", kFunction);
+  add_op("t_copy(Tensor input) -> Tensor", +[](const Tensor& x) { return clone(t(x), order); }, "", kFunction);
+  add_op("transpose_copy(Tensor input, int dim0, int dim1) -> Tensor", +[](const Tensor& x, int64_t dim0, int64_t dim1) { return clone(transpose(x, dim0, dim1), order); }, "", kFunction);
+  add_op("unbind_copy(Tensor input, int dim=0)", +[](const Tensor& x, int64_t dim) { return clones(unbind(x, dim)); }, "", kFunction);
+  add_op("unfold_copy(Tensor input, int dimension, int size, int step) -> Tensor", +[](const Tensor& x, int64_t dim, int64_t size, int64_t step) { return clone(unfold(x, dim, size, step), order); }, "", kFunction);
+  add_op("unsqueeze_copy(Tensor input, int dim) -> Tensor", +[](const Tensor& x, int64_t dim) { return clone(unsqueeze(x, dim), order); }, "", kFunction);
+  add_op("view_copy(Tensor input, int[] size) -> Tensor", +[](const Tensor& x, const Dims& sizes) { return clone(view(x, sizes), order); }, "", kFunction);
+  add_op("view_copy(Tensor input, dtype dtype) -> Tensor", +[](const Tensor& x, DType dtype) { return clone(view_as_dtype(x, dtype), order); }, "", kFunction);
 }
 
 template <int64_t ndim>
@@ -148,6 +183,7 @@ void bind_views() {
   bind_shapes();
   bind_order();
   bind_parts();
+  bind_view_copies();
   bind_joining();
   bind_arranging();
 }

@@ -1,4 +1,6 @@
 // The same elements in other places: flipped, rolled, rotated, repeated, on a diagonal, with a border.
+#include <algorithm>
+
 #include "ops/ops.h"
 
 namespace tessel {
@@ -36,12 +38,13 @@ Tensor roll(const Tensor& x, Ints shifts, Ints dims) {
   }
   check(!shifts.empty(), "roll: `shifts` required");
   check(shifts.size() == dims.size(), "roll: shifts and dimensions must align. shifts: ", shifts.size(), ", dims:", dims.size());
+  check_index(x.dim() > 0, "roll: Dimension specified as ", dims[0], " but tensor has no dimensions");
   Dims back;
   Tensor y = x;
   {
     NoGrad no_grad;
     for (size_t i = 0; i < dims.size(); ++i) {
-      int64_t dim = wrap_dim("roll", dims[i], x.dim()), n = x.dim() ? x.sizes()[dim] : 1;
+      int64_t dim = wrap_dim("roll", dims[i], x.dim()), n = x.sizes()[dim];
       int64_t cut = n ? ((-shifts[i]) % n + n) % n : 0;
       back.push_back(-shifts[i]);
       if (cut == 0) continue;
@@ -243,9 +246,21 @@ Tensor constant_pad_nd(const Tensor& x, Ints pad, Scalar value) {
 
 enum class Border { reflect, replicate, circular };
 
+// Where the elements of a reflected or replicated dimension come from; negative padding cuts off.
+static Tensor border_positions(int64_t n, int64_t before, int64_t after, Border border, Device device) {
+  Tensor positions = empty({n + before + after}, DType::int64);
+  int64_t* p = positions.data_as<int64_t>();
+  for (int64_t j = 0; j < positions.numel(); ++j) {
+    int64_t i = j - before;
+    p[j] = border == Border::replicate ? std::clamp<int64_t>(i, 0, n - 1) : i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
+  }
+  return to_device(positions, device);
+}
+
 static Tensor pad_dim(const Tensor& x, int64_t d, int64_t before, int64_t after, Border border) {
   if (before == 0 && after == 0) return x;
   int64_t n = x.sizes()[d];
+  if (before < 0 || after < 0) return index_select(x, d, border_positions(n, before, after, border, x.device()));
   std::vector<Tensor> parts;
   auto side = [&](int64_t length, bool front) {
     if (length == 0) return;
@@ -287,7 +302,7 @@ Tensor pad(const Tensor& x_, Ints pad, std::string_view mode, std::optional<doub
     check(n + pad[2 * i] + pad[2 * i + 1] >= 1, "pad: input (", x_.sizes(), ") is too small for padding ", pad, ": dimension ", d, " would have size ", n + pad[2 * i] + pad[2 * i + 1]);
   }
   Dims rest(pad);
-  Tensor x = cropped("pad", x_, rest);
+  Tensor x = border == Border::circular ? cropped("pad", x_, rest) : x_;
   for (int64_t i = 0; i < spatial; ++i) x = pad_dim(x, x.dim() - 1 - i, rest[2 * i], rest[2 * i + 1], border);
   return x.is_same(x_) ? clone(x) : x;
 }

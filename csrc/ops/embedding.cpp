@@ -1,4 +1,6 @@
 // Rows of a table chosen by number, and counting numbers.
+#include <cmath>
+
 #include "ops/indexing.h"
 #include "ops/run.h"
 
@@ -53,6 +55,54 @@ void embedding_renorm_(Tensor& weight, const Tensor& index, double max_norm, dou
   index_copy_(table, 0, rows, to_dtype(chosen * scale, table.dtype()));
 }
 
+// Bags of rows summed, averaged, or their greatest: bag i begins at offsets[i].
+Tensor embedding_bag(const Tensor& index_, const Tensor& weight, const Tensor& offsets_, std::string_view mode, const Tensor& sample_weights, bool include_last_offset,
+                     std::optional<int64_t> padding_idx, bool scale_grad_by_freq) {
+  const char* op = "embedding_bag";
+  check_value(mode == "sum" || mode == "mean" || mode == "max", op, ": mode has to be one of sum, mean or max, got ", mode);
+  check_value(index_.dim() == 1 || index_.dim() == 2, op, ": input has to be 1D or 2D Tensor, but got Tensor of dimension ", index_.dim());
+  check_value(index_.dim() == 2 || offsets_.defined(), op, ": offsets has to be a 1D Tensor but got None");
+  check_value(index_.dim() == 1 || !offsets_.defined(), op, ": if input is 2D, then offsets has to be None, as input is treated as a mini-batch of fixed length sequences");
+  check_value(!offsets_.defined() || offsets_.dim() == 1, op, ": offsets has to be a 1D Tensor");
+  if (sample_weights.defined()) {
+    if (mode != "sum") fail<NotImplementedError>(op, ": per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got mode='", mode, "').");
+    check_value(sample_weights.sizes() == index_.sizes(), op, ": If per_sample_weights (", sample_weights.sizes(), ") is not None, then it must have the same shape as the input (", index_.sizes(), ")");
+  }
+  Tensor index = reshape(as_positions(op, index_), {-1}), scale = sample_weights.defined() ? reshape(sample_weights, {-1}) : Tensor(), bag;
+  int64_t n = index.numel(), bags;
+  auto count_to = [&](int64_t m) { return arange(Scalar(int64_t(0)), Scalar(m), Scalar(int64_t(1)), DType::int64, weight.device()); };
+  if (index_.dim() == 2) {
+    bags = index_.sizes()[0];
+    bag = repeat_interleave(count_to(bags), index_.sizes()[1]);
+  } else {
+    Tensor offsets = as_positions(op, offsets_);
+    bags = offsets.numel();
+    if (include_last_offset) {
+      check(bags >= 1, op, ": include_last_offset: number of offsets should be at least 1");
+      offsets = narrow(offsets, 0, 0, --bags);
+    }
+    if (bags) {
+      check(item(select(offsets, 0, 0)).as_int() == 0, op, ": offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0, got ", item(select(offsets, 0, 0)).as_int());
+      check(range_of(offsets).greatest <= n, op, ": offsets[-1] can not be greater than input's length (", n, "), got ", range_of(offsets).greatest);
+    }
+    bag = sub(searchsorted(offsets, count_to(n), false, true), wrapped_number(Scalar(1)));
+  }
+  if (padding_idx) {
+    int64_t rows = weight.sizes()[0];
+    check(*padding_idx >= -rows && *padding_idx < rows, op, ": padding_idx must be within the number of embeddings (", rows, "), got ", *padding_idx);
+    Tensor kept = nonzero_as_tuple(ne(index, wrapped_number(Scalar(*padding_idx < 0 ? *padding_idx + rows : *padding_idx))))[0];
+    index = index_select(index, 0, kept);
+    bag = index_select(bag, 0, kept);
+    if (scale.defined()) scale = index_select(scale, 0, kept);
+  }
+  Tensor looked_up = embedding(index, weight, {}, scale_grad_by_freq), empty_bags = zeros({bags, weight.sizes()[1]}, weight.dtype(), weight.device());
+  if (mode == "max") return index_reduce(empty_bags, 0, bag, looked_up, "amax", false);
+  if (scale.defined()) looked_up = looked_up * unsqueeze(to_dtype(scale, weight.dtype()), 1);
+  Tensor y = index_add_(empty_bags, 0, bag, looked_up);
+  if (mode == "sum") return y;
+  return y / unsqueeze(maximum(to_dtype(bincount(bag, {}, bags), weight.dtype()), wrapped_number(Scalar(1))), 1);
+}
+
 Tensor one_hot(const Tensor& index, int64_t classes) {
   check(index.dtype() == DType::int64, "one_hot: is only applicable to index tensor of type LongTensor, got ", index.dtype());
   check(index.numel() > 0 || classes > 0, "one_hot: Can not infer total number of classes from empty tensor.");
@@ -82,6 +132,23 @@ Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
   DType type = weights.dtype() == DType::float32 ? DType::float32 : DType::float64;
   Tensor y = zeros({bins}, type, x.device());
   return at.numel() ? index_add_(y, 0, at, to_dtype(detach(weights), type)) : y;
+}
+
+Tensor histc(const Tensor& x_, int64_t bins, double low, double high) {
+  if (!is_floating(x_.dtype())) fail<NotImplementedError>("histc: not there for ", x_.dtype(), " tensors, only for floating point");
+  check(bins > 0, "histc: bins must be > 0, but got ", bins);
+  Tensor x = reshape(detach(x_), {-1});
+  if (low == high && x.numel()) {
+    low = item(min(x)).as_double();
+    high = item(max(x)).as_double();
+  }
+  check(std::isfinite(low) && std::isfinite(high), "histc: range of [", low, ", ", high, "] is not finite");
+  check(low <= high, "histc: max must be larger than min, got ", low, " and ", high);
+  if (low == high) low -= 1, high += 1;
+  Tensor inside = binary(Binary::logical_and, ge(x, wrapped_number(Scalar(low))), le(x, wrapped_number(Scalar(high))));
+  x = masked_select(x, inside);
+  Tensor at = to_dtype((x - low) * static_cast<double>(bins) / (high - low), DType::int64);
+  return to_dtype(bincount(minimum(at, wrapped_number(Scalar(bins - 1))), {}, bins), x.dtype());
 }
 
 }  // namespace tessel

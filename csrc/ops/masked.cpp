@@ -44,6 +44,14 @@ std::vector<Tensor> nonzero_as_tuple(const Tensor& x) {
   return ys;
 }
 
+Tensor nonzero_static(const Tensor& x, int64_t size, int64_t fill_value) {
+  check(size >= 0, "nonzero_static: `size` must be >= 0, got ", size);
+  Tensor found = nonzero(x), y = full({size, x.dim()}, Scalar(fill_value), DType::int64, x.device());
+  int64_t rows = std::min(size, found.sizes()[0]);
+  copy_(narrow(y, 0, 0, rows), narrow(found, 0, 0, rows));
+  return y;
+}
+
 Tensor& masked_fill_(Tensor& x, const Tensor& mask, const Tensor& value) {
   check(mask.dtype() == DType::bool_, "masked_fill_: only supports boolean masks, but got mask with dtype ", mask.dtype());
   check(value.dim() == 0, "masked_fill_: only supports a 0-dimensional value tensor, but got tensor with ", value.dim(), " dimension(s).");

@@ -214,7 +214,7 @@ Tensor diagonal(const Tensor& x, int64_t offset = 0, int64_t dim1 = 0, int64_t d
 Tensor unfold(const Tensor& x, int64_t dim, int64_t size, int64_t step);   // windows along dim, in a new last dimension
 std::vector<Tensor> broadcast_tensors(Tensors xs);
 std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t dim = 0);   // the last part may be smaller
-std::vector<Tensor> split_with_sizes(const Tensor& x, Ints sizes, int64_t dim = 0);
+std::vector<Tensor> split_with_sizes(const Tensor& x, Ints sizes, int64_t dim = 0, const char* op = "split_with_sizes");
 std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0);
 std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim = 0);
 std::vector<Tensor> tensor_split_at(const Tensor& x, Ints indices, int64_t dim = 0);
@@ -291,6 +291,7 @@ Tensor& put_(Tensor& x, const Tensor& index, const Tensor& source, bool accumula
 Tensor take_along_dim(const Tensor& x, const Tensor& index, std::optional<int64_t> dim = {});
 Tensor nonzero(const Tensor& x);                          // positions, one a row
 std::vector<Tensor> nonzero_as_tuple(const Tensor& x);    // positions, one tensor for each dimension
+Tensor nonzero_static(const Tensor& x, int64_t size, int64_t fill_value = -1);   // that many rows, cut or filled up
 Tensor& masked_fill_(Tensor& x, const Tensor& mask, const Tensor& value);
 Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value);
 Tensor& masked_scatter_(Tensor& x, const Tensor& mask, const Tensor& source);

@@ -207,8 +207,8 @@ std::vector<Tensor> unbind(const Tensor& x, int64_t dim) {
 }
 
 std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t dim) {
-  check(x.dim() > 0, "split: split expects at least a 1-dimensional tensor");
-  check(size >= 0, "split: split expects split_size be non-negative, but got split_size=", size);
+  check(x.dim() > 0, "split: expects at least a 1-dimensional tensor");
+  check(size >= 0, "split: expects split_size to be non-negative, but got split_size=", size);
   dim = wrap_dim("split", dim, x.dim());
   int64_t n = x.sizes()[dim];
   check(size > 0 || n == 0, "split: split_size can only be 0 if dimension size is 0, but got dimension size of ", n);
@@ -217,21 +217,21 @@ std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t dim) {
   return pieces("split", x, dim, lengths);
 }
 
-std::vector<Tensor> split_with_sizes(const Tensor& x, Ints lengths, int64_t dim) {
-  check(x.dim() > 0, "split_with_sizes: split expects at least a 1-dimensional tensor");
-  dim = wrap_dim("split_with_sizes", dim, x.dim());
+std::vector<Tensor> split_with_sizes(const Tensor& x, Ints lengths, int64_t dim, const char* op) {
+  check(x.dim() > 0, op, ": expects at least a 1-dimensional tensor");
+  dim = wrap_dim(op, dim, x.dim());
   int64_t total = 0;
   for (int64_t length : lengths) {
-    check(length >= 0, "split_with_sizes: split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=", lengths);
+    check(length >= 0, op, ": expects split_sizes to have only non-negative entries, but got split_sizes=", lengths);
     total += length;
   }
-  check(total == x.sizes()[dim], "split_with_sizes: split_with_sizes expects split_sizes to sum exactly to ", x.sizes()[dim], " (input tensor's size at dimension ", dim, "), but got split_sizes=", lengths);
-  return pieces("split_with_sizes", x, dim, lengths);
+  check(total == x.sizes()[dim], op, ": expects split_sizes to sum exactly to ", x.sizes()[dim], " (input tensor's size at dimension ", dim, "), but got split_sizes=", lengths);
+  return pieces(op, x, dim, lengths);
 }
 
 std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim) {
-  check(x.dim() > 0, "chunk: chunk expects at least a 1-dimensional tensor");
-  check(chunks > 0, "chunk: chunk expects `chunks` to be greater than 0, got: ", chunks);
+  check(x.dim() > 0, "chunk: expects at least a 1-dimensional tensor");
+  check(chunks > 0, "chunk: expects `chunks` to be greater than 0, got: ", chunks);
   dim = wrap_dim("chunk", dim, x.dim());
   int64_t size = (x.sizes()[dim] + chunks - 1) / chunks;
   if (size == 0) return split_with_sizes(x, std::vector<int64_t>(chunks, 0), dim);

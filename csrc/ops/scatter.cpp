@@ -26,7 +26,8 @@ struct Along {
 
 Along along(const char* op, const Tensor& x, int64_t dim, const Tensor& index_) {
   dim = wrap_dim(op, dim, x.dim());
-  Along at{dim, as_vector(x), as_vector(to_device(as_positions(op, detach(index_)), x.device()))};
+  Tensor index = index_.numel() ? as_positions(op, detach(index_)) : to_dtype(detach(index_), DType::int64);  // of what is empty the dtype does not matter
+  Along at{dim, as_vector(x), as_vector(to_device(index, x.device()))};
   check(at.x.dim() == at.index.dim() || index_.numel() == 0, op, ": Index tensor must have the same number of dimensions as input tensor (index is ", index_.sizes(), ", input is ", x.sizes(), ")");
   return at;
 }
@@ -292,15 +293,17 @@ Along along_vector(const char* op, const Tensor& x, int64_t dim, const Tensor& i
   return {dim, as_vector(x), as_vector(to_device(as_positions(op, detach(index_)), x.device()))};
 }
 
-// A source that has x's sizes but for one row an index along dim.
+// A source that has x's sizes but for one row an index along dim. Where it has not, E is raised.
+template <class E>
 Tensor checked_source(const char* op, const Along& at, const Tensor& source_) {
   check(source_.dtype() == at.x.dtype(), op, ": self and source expected to have the same dtype, but got (self) ", at.x.dtype(), " and (source) ", source_.dtype());
   Tensor source = as_vector(detach(source_));
   int64_t n = at.index.numel();
-  check_index(source.dim() == at.x.dim() || (source_.dim() == 0 && n == 1), op, ": When source and destination are not scalars, their dimensionality must match. Source dimensionality (",
+  if (source.dim() != at.x.dim() && !(source_.dim() == 0 && n == 1))
+    fail<E>(op, ": When source and destination are not scalars, their dimensionality must match. Source dimensionality (",
               source_.dim(), "), destination dimensionality (", at.x.dim(), ")");
   if (source_.dim() == 0) return broadcast_alias(source, with_size(at.x.sizes(), at.dim, n));
-  check_index(source.sizes()[at.dim] == n, op, ": Number of indices (", n, ") should be equal to source.size(dim): (", source.sizes()[at.dim], "), for dim: ", at.dim);
+  if (source.sizes()[at.dim] != n) fail<E>(op, ": Number of indices (", n, ") should be equal to source.size(dim): (", source.sizes()[at.dim], "), for dim: ", at.dim);
   for (int64_t d = 0; d < source.dim(); ++d)
     check(d == at.dim || source.sizes()[d] == at.x.sizes()[d], op, ": source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = ",
           at.x.sizes(), " source.shape = ", source.sizes());
@@ -334,7 +337,7 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
 Tensor& index_add_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& source, Scalar alpha) {
   check_inplace("index_add_", x);
   Along at = along_vector("index_add_", x, dim, index);
-  Tensor rows = checked_source("index_add_", at, source);
+  Tensor rows = checked_source<RuntimeError>("index_add_", at, source);
   check_positions<RuntimeError>("index_add_", at.index, 0, at.dim, at.x.sizes()[at.dim]);
   check(alpha.is_integral() || is_floating(x.dtype()), "index_add_: For integral input tensors, argument alpha must not be a floating point number.");
   bool scaled = alpha.as_double() != 1;
@@ -358,7 +361,7 @@ Tensor& index_add_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& so
 Tensor& index_copy_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
   check_inplace("index_copy_", x);
   Along at = along_vector("index_copy_", x, dim, index);
-  Tensor rows = checked_source("index_copy_", at, source);
+  Tensor rows = checked_source<IndexError>("index_copy_", at, source);
   check_positions<IndexError>("index_copy_", at.index, 0, at.dim, at.x.sizes()[at.dim]);
   write_rows("index_copy_", at, rows, Combine::replace);
   x.bump_version("index_copy_");
@@ -383,8 +386,11 @@ Tensor& index_fill_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& v
   write_rows("index_fill_", at, to_dtype(detach(value), x.dtype()), Combine::replace);
   x.bump_version("index_fill_");
   if (Node* node = wants_grad({x, value}) ? record_inplace("index_fill_", x, {x, value}) : nullptr)
-    node->backward = [index = Saved(index), dim = at.dim](const Tensor& dy, Needs needs) -> Grads {
-      return {needs[0] ? index_fill(dy, dim, index(), zero()) : Tensor(), needs[1] ? sum(index_select(dy, dim, index())) : Tensor()};
+    node->backward = [index = Saved(at.index), dim = at.dim](const Tensor& dy, Needs needs) -> Grads {
+      Tensor dx, dvalue;
+      if (needs[0]) dx = index_fill(dy, dim, index(), zero());
+      if (needs[1]) dvalue = sum(index_select(dy, dim, std::get<0>(unique(index()))));  // a row that comes twice is written once
+      return {dx, dvalue};
     };
   return x;
 }
@@ -392,7 +398,7 @@ Tensor& index_fill_(Tensor& x, int64_t dim, const Tensor& index, const Tensor& v
 static Tensor index_reduce_any(const char* op, const Tensor& x, bool inplace, int64_t dim, const Tensor& index, const Tensor& source, std::string_view reduce, bool include_self) {
   check(reduce == "prod" || reduce == "mean" || reduce == "amax" || reduce == "amin", op, ": Expected reduce to be one of prod, mean, amax or amin but got ", reduce, ".");
   Along at = along_vector(op, x, dim, index);
-  checked_source(op, at, source);
+  checked_source<IndexError>(op, at, source);
   check_positions<IndexError>(op, at.index, 0, at.dim, at.x.sizes()[at.dim]);
   return reduce_any(op, x, inplace, dim, for_all_rows(at.index, at.dim, source.sizes()), source, reduce, include_self);
 }
@@ -467,7 +473,10 @@ Tensor take_along_dim(const Tensor& x, const Tensor& index, std::optional<int64_
   auto without = [dim](Dims sizes, int64_t n) { return with_size(sizes, dim, n); };
   Dims common = broadcast("take_along_dim", without(x.sizes(), 1), without(index.sizes(), 1));
   if (common.empty()) return gather(x, dim, index);
-  return gather(expand(x, without(common, x.sizes()[dim])), dim, expand(index, without(common, index.sizes()[dim])));
+  int64_t n = x.sizes()[dim];
+  Tensor at = expand(index, without(common, index.sizes()[dim]));
+  if (range_of(to_dtype(detach(index), DType::int64)).least < 0) at = where(lt(at, zero()), add(at, Scalar(n)), at);
+  return gather(expand(x, without(common, n)), dim, at);
 }
 
 }  // namespace tessel

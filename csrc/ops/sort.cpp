@@ -130,8 +130,8 @@ Tensor quantile(const Tensor& x_, const Tensor& q_, std::optional<int64_t> dim_,
   check(q_.dim() <= 1, op, ": q must be a scalar or 1D tensor, got ", q_.sizes());
   check(q_->wrapped_number || q_.dtype() == x_.dtype(), op, ": q tensor must be same dtype as the input tensor, got ", q_.dtype(), " and ", x_.dtype());
   Between between = parse_between(op, interpolation);
-  Tensor q = to_device(to_dtype(detach(q_), x_.dtype()), x_.device());
-  if (q.numel()) check(item(all(binary(Binary::logical_and, ge(q, number(0)), le(q, number(1))))).as_int(), op, ": q must be in the range [0, 1]");
+  Tensor q = to_device(to_dtype(q_, x_.dtype()), x_.device());
+  if (q.numel()) check(item(all(binary(Binary::logical_and, ge(detach(q), number(0)), le(detach(q), number(1))))).as_int(), op, ": q must be in the range [0, 1]");
 
   int64_t dim = dim_ ? wrap_dim(op, *dim_, x_.dim()) : 0;
   Dims sizes = !dim_ ? Dims::filled(x_.dim(), 1) : x_.sizes();  // of the result, for one q
@@ -154,10 +154,10 @@ Tensor quantile(const Tensor& x_, const Tensor& q_, std::optional<int64_t> dim_,
   if (between == Between::lower) ranks = unary(Unary::floor, ranks);
   if (between == Between::higher) ranks = unary(Unary::ceil, ranks);
   if (between == Between::nearest) ranks = unary(Unary::round, ranks);
-  Tensor below = to_dtype(ranks, DType::int64), y = gather(sorted, -1, below);
+  Tensor below = to_dtype(detach(ranks), DType::int64), y = gather(sorted, -1, below);
   if (between == Between::linear || between == Between::midpoint) {
     Tensor weight = between == Between::midpoint ? full(ranks.sizes(), Scalar(0.5), ranks.dtype(), ranks.device()) : ranks - to_dtype(below, ranks.dtype());
-    y = lerp(y, gather(sorted, -1, to_dtype(unary(Unary::ceil, ranks), DType::int64)), weight);
+    y = lerp(y, gather(sorted, -1, to_dtype(unary(Unary::ceil, detach(ranks)), DType::int64)), weight);
   }
   if (q.dim()) sizes.insert(0, q.numel());  // the quantiles come first
   return reshape(movedim(y, std::span(&end, 1), std::span(&front, 1)), sizes);
