@@ -1,6 +1,25 @@
 """Rows of a table, by their numbers."""
 
+import numpy as np
+
 from . import Spec, case, error, given, ints, rand
+
+# of bags in six numbers; the second bag is empty, and the last offset may be their end
+OFFSETS = given([0, 2, 2, 6], "int64")
+
+
+def embedding_bag(
+    i, weight, offsets=None, mode="mean", include_last_offset=False, padding_idx=None, per_sample_weights=None
+):
+    bags = list(i) if offsets is None else np.split(i, offsets[1:])[: len(offsets) - include_last_offset]
+    scales = np.ones((len(bags), 1)) if per_sample_weights is None else per_sample_weights
+    fold = {"sum": lambda rows: rows.sum(0), "mean": lambda rows: rows.mean(0), "max": lambda rows: rows.max(0)}[mode]
+    y = np.zeros((len(bags), weight.shape[1]))
+    for n, bag in enumerate(bags):
+        rows = (weight[bag] * np.broadcast_to(scales[n], bag.shape)[:, None])[bag != padding_idx]
+        y[n] = fold(rows) if len(rows) else 0
+    return y
+
 
 SPECS = [
     Spec(
@@ -21,6 +40,25 @@ SPECS = [
             error(IndexError, ".*", given([5], "int64"), rand(5, 4)),
             error(IndexError, ".*", given([-1], "int64"), rand(5, 4)),
             error((RuntimeError, TypeError), ".*", rand(2), rand(5, 4)),
+        ],
+    ),
+    Spec(
+        "nn.functional.embedding_bag",
+        embedding_bag,
+        [
+            *(case(ints(3, 4, high=5), rand(5, 2), mode=mode) for mode in ("sum", "mean", "max")),
+            *(case(ints(6, high=5), rand(5, 2), OFFSETS, mode=mode) for mode in ("sum", "mean", "max")),
+            case(ints(6, high=5), rand(5, 2), OFFSETS, include_last_offset=True),
+            case(ints(3, 4, high=5), rand(5, 2), padding_idx=2),
+            case(ints(3, 4, high=5), rand(5, 2), mode="sum", per_sample_weights=rand(3, 4)),
+        ],
+        method=False,
+        tolerance={"float32": (1e-5, 1e-5), "float16": (6e-3, 6e-3), "bfloat16": (4e-2, 6e-2)},
+        layouts=("transposed", "stepped"),
+        errors=[
+            error(ValueError, ".*", ints(6, high=5), rand(5, 2)),
+            error(ValueError, ".*", ints(3, 4, high=5), rand(5, 2), OFFSETS),
+            error(ValueError, ".*", ints(3, 4, high=5), rand(5, 2), mode="product"),
         ],
     ),
 ]

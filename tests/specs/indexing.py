@@ -481,6 +481,21 @@ MASKS = [
         differentiable=False,
         errors=[error(RuntimeError, ".*", given([-1], "int64"))],
     ),
+    Spec(
+        "histc",
+        lambda x, bins=100, min=0, max=0: np.histogram(x, bins, (min, max) if min != max else None)[0],
+        [
+            case(rand(50), 7),
+            case(rand(5, 9), 4, -1, 2),
+            case(rand(5, 9), bins=3, min=-2, max=2),
+            case(given([2.0, 2.0]), 4),
+            case(given([0.0, 1.0, 1.5, 2.0, 5.0]), 2, 0, 2),
+        ],
+        dtypes=("float32", "float64"),
+        differentiable=False,
+        layouts=("transposed", "stepped"),
+        errors=[error(RuntimeError, ".*", rand(3), 0), error(RuntimeError, ".*", rand(3), 4, 2, 1)],
+    ),
 ]
 
 SPECS = SUBSCRIPTION + SCATTERS + MASKS

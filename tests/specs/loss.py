@@ -271,7 +271,7 @@ SPECS = [
             *each(rand(3, 4), rand(3, 4), positive(3, 4)),
             case(rand(3, 4), rand(3, 4), positive(3, 1), full=True),
             case(rand(3, 4), rand(3, 4), positive(3)),
-            case(rand(3, 4), rand(3, 4), positive(3, 4), eps=9.0),
+            case(rand(3, 4), rand(3, 4), positive(3, 4).const, eps=9.0),
         ],
         errors=[error(ValueError, ".*", rand(3, 4), rand(3, 4), rand(3, 4, low=-2.0, high=-1.0))],
     ),

@@ -88,6 +88,15 @@ SPECS = [
     drawn("nn.functional.dropout3d", [case(rand(3, 4, 5, 2, 2), 0.3)]),
     drawn("nn.functional.feature_alpha_dropout", [case(rand(3, 4, 5), 0.3, training=True)]),
     drawn("feature_dropout", [case(rand(30, 4, 5), 0.3, True)], errors=[error(RuntimeError, ".*1.5", rand(3, 4), 1.5, True)]),
+    # outside of training the slope is the mean of the two
+    Spec(
+        "nn.functional.rrelu",
+        lambda x, lower=1 / 8, upper=1 / 3, training=False: np.where(x >= 0, x, x * (lower + upper) / 2),
+        [case(rand(3, 4)), case(rand(3, 4), 0.3, 0.3, True), case(rand(0), 0.1, 0.2)],
+        dtypes=FLOATS,
+        method=False,
+        errors=[error(RuntimeError, ".*", rand(3), 0.5, 0.2, True)],
+    ),
     Spec(
         "dropout",
         kept_or_dropped,

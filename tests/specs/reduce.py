@@ -731,7 +731,7 @@ DISTANCES = [
             case(rand(3, 4), rand(3, 4)),
             case(rand(3, 4), rand(1, 4), dim=0),
             case(rand(2, 3, 4), rand(4), -1),
-            case(rand(4), rand(4), 0, 50.0),
+            case(rand(4).const, rand(4).const, 0, 50.0),
         ],
         method=False,
         tolerance={"float32": (1e-5, 1e-5), "float16": (6e-3, 6e-3), "bfloat16": (4e-2, 4e-2)},
