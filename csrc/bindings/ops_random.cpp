@@ -158,7 +158,10 @@ void add_dropouts() {
   add_dropout<&alpha_dropout>("alpha_dropout(Tensor input, float p=0.5, bool training=False, bool inplace=False) -> Tensor", "alpha_dropout(Tensor input, float p, bool train) -> Tensor", "alpha_dropout_(Tensor input, float p, bool train) -> Tensor");
   add_dropout<&feature_alpha_dropout>("feature_alpha_dropout(Tensor input, float p=0.5, bool training=False, bool inplace=False) -> Tensor", "feature_alpha_dropout(Tensor input, float p, bool train) -> Tensor",
                                       "feature_alpha_dropout_(Tensor input, float p, bool train) -> Tensor");
-  add_op("feature_dropout(Tensor input, float p, bool train) -> Tensor", +[](const Tensor& x, double p, bool train) { return feature_dropout(x, p, train); }, "", kFunction);
+  add_op("feature_dropout(Tensor input, float p, bool train) -> Tensor", +[](const Tensor& x, double p, bool train) {
+    check(p >= 0 && p <= 1, "feature_dropout: probability has to be between 0 and 1, but got ", p);
+    return feature_dropout(x, p, train);
+  }, "", kFunction);
   add_op("dropout1d(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor", &dropout1d, "Whole channels of (n, c, l) or (c, l).", kNN);
   add_op("dropout2d(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor", &feature_dropout, "Whole channels of (n, c, h, w).", kNN);
   add_op("dropout3d(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor", &of_channels<4, &feature_dropout>, "Whole channels of (n, c, d, h, w) or (c, d, h, w).", kNN);
