@@ -174,7 +174,13 @@ AFTER_ANOTHER = [
 ]
 
 FILLED = [
-    Spec("fill", lambda x, v: np.full_like(x, v), [case(rand(2, 3), 1), case(rand(2, 3), rand())], dtypes=ALL, method=False),
+    Spec(
+        "fill",
+        lambda x, v: np.full_like(x, v),
+        [case(rand(2, 3), 1), case(rand(2, 3), rand())],
+        dtypes=ALL,
+        method=False,
+    ),
     Spec(
         "fill_",
         lambda x, v: np.full_like(x, v),
@@ -235,7 +241,12 @@ TOLD = [
     *(told(name, lambda x: False, method=False) for name in ("is_pinned", "is_shared")),
     told("is_floating_point", FLOATING),
     told("is_signed", lambda x: x.dtype.kind in "fi"),
-    told("is_nonzero", bool, [case(rand()), case(rand(1, 1)), case(given(0))], errors=[error(RuntimeError, ".*", rand(2))]),
+    told(
+        "is_nonzero",
+        bool,
+        [case(rand()), case(rand(1, 1)), case(given(0))],
+        errors=[error(RuntimeError, ".*", rand(2))],
+    ),
     told("is_same_size", lambda x, y: x.shape == y.shape, [case(rand(2, 3), rand(2, 3)), case(rand(2), rand(2, 1))]),
     told("is_set_to", lambda x, y: False, [case(rand(2, 3), rand(2, 3))], method=False),
     told("get_device", lambda x: -1),

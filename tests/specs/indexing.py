@@ -450,6 +450,16 @@ MASKS = [
         large=case(mask(301, 233)),
     ),
     Spec(
+        "nonzero_static",
+        lambda x, size, fill_value=-1: np.concatenate([nonzero(x), np.full((size, x.ndim), fill_value)])[:size],
+        [case(given([[0.0, 1.0], [3.0, 2.0]]), size=n) for n in (0, 2, 5)] + [case(mask(3, 4), size=15, fill_value=7)],
+        dtypes=ALL,
+        result="int64",
+        differentiable=False,
+        layouts=("transposed", "stepped"),
+        errors=[error(RuntimeError, ".*", rand(3), size=-1)],
+    ),
+    Spec(
         "argwhere",
         nonzero,
         [case(mask(3, 4)), case(given([0.0, 1.0, 0.0, 2.0]))],

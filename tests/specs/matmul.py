@@ -288,4 +288,27 @@ SPECS = [
         [case(rand(5), rand(5)), case(rand(0), rand(0))],
         errors=[error(RuntimeError, ".*", rand(3), rand(4)), error(RuntimeError, ".*", rand(3, 1), rand(3))],
     ),
+    product(
+        "linalg.multi_dot",
+        lambda matrices: np.linalg.multi_dot(matrices),
+        [
+            case([rand(3, 4), rand(4, 2)]),
+            case([rand(2, 5), rand(5, 3), rand(3, 4)]),
+            case([rand(3), rand(3, 4), rand(4)]),
+        ],
+        method=False,
+        out=False,
+        dtypes=FLOATS,
+        tolerance={"float32": (3e-5, 3e-5), "float16": (1e-2, 0.1), "bfloat16": (6e-2, 0.6)},
+        errors=[error(RuntimeError, ".*", [rand(3, 4)]), error(RuntimeError, ".*", [rand(3, 4), rand(5, 2)])],
+    ),
+    product(
+        "linalg.vecdot",
+        lambda x, y, dim=-1: (x * y).sum(dim),
+        [case(rand(3, 4), rand(3, 4)), case(rand(3, 4), rand(4)), case(rand(3, 4), rand(3, 1), dim=0)],
+        method=False,
+        out=False,
+        dtypes=FLOATS,
+        errors=[error(RuntimeError, ".*", rand(3, 4), rand(3, 5))],
+    ),
 ]

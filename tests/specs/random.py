@@ -87,7 +87,11 @@ SPECS = [
     drawn("nn.functional.dropout2d", [case(rand(3, 4, 5, 2), 0.3)]),
     drawn("nn.functional.dropout3d", [case(rand(3, 4, 5, 2, 2), 0.3)]),
     drawn("nn.functional.feature_alpha_dropout", [case(rand(3, 4, 5), 0.3, training=True)]),
-    drawn("feature_dropout", [case(rand(30, 4, 5), 0.3, True)], errors=[error(RuntimeError, ".*1.5", rand(3, 4), 1.5, True)]),
+    drawn(
+        "feature_dropout",
+        [case(rand(30, 4, 5), 0.3, True)],
+        errors=[error(RuntimeError, ".*1.5", rand(3, 4), 1.5, True)],
+    ),
     # outside of training the slope is the mean of the two
     Spec(
         "nn.functional.rrelu",

@@ -104,6 +104,10 @@ def norm(x, p=2, dim=None, keepdim=False):
     return np.sum(a**p, axis, keepdims=keepdim) ** (1 / p)
 
 
+def vector_norm(x, ord=2, dim=None, keepdim=False):
+    return norm(x, ord, dim, keepdim)
+
+
 def extreme(value, index):
     """max and min: of everything; along dim with the index; of two tensors."""
 
@@ -389,6 +393,40 @@ NORMS = [
         large=case(rand(301, 1003), 2, 1),
         tolerance=SUM_TOLERANCE,
         layouts=("transposed", "stepped"),
+    ),
+    Spec(
+        "linalg.vector_norm",
+        vector_norm,
+        [
+            case(rand(3, 4)),
+            case(rand(3, 4), 1.5, 1),
+            case(rand(2, 3, 4), 2, (0, 2), keepdim=True),
+            case(rand(3, 4), float("inf"), 0),
+        ],
+        method=False,
+        tolerance=SUM_TOLERANCE,
+        layouts=("transposed", "stepped"),
+    ),
+    Spec(
+        "linalg.norm",
+        lambda x, ord=2, dim=None, keepdim=False: norm(x, ord, dim, keepdim),
+        [case(rand(3, 4)), case(rand(5), 1), case(rand(3, 4), 2, 1)],
+        method=False,
+        tolerance=SUM_TOLERANCE,
+    ),
+    Spec(
+        "linalg.matrix_norm",
+        lambda x, ord="fro", dim=(-2, -1), keepdim=False: np.linalg.norm(x, ord, dim, keepdim),
+        [
+            case(rand(3, 4)),
+            case(rand(2, 3, 4), keepdim=True),
+            *(case(rand(2, 3, 4), o) for o in (1, -1, float("inf"), -float("inf"))),
+            case(rand(2, 3, 4), 1, (0, 2)),
+        ],
+        method=False,
+        tolerance=SUM_TOLERANCE,
+        layouts=("transposed", "stepped"),
+        errors=[error(RuntimeError, ".*", rand(3))],
     ),
     Spec(
         "dist",

@@ -1,5 +1,6 @@
 """Views, shapes, joining and arranging: no arithmetic, every dtype."""
 
+from dataclasses import replace
 from itertools import combinations, combinations_with_replacement
 
 import numpy as np
@@ -343,6 +344,23 @@ VIEWS = [
     ),
 ]
 
+# each has a twin whose result lies in memory of its own
+TWINNED = """as_strided diagonal expand permute select split split_with_sizes squeeze t transpose unbind unfold
+    unsqueeze view"""
+
+
+def twin(spec):
+    """It takes sizes as one argument, and one size to split by."""
+    taken = {"expand": tuple, "view": tuple, "split": int}.get(spec.short, object)
+    cases = [c for c in spec.cases if all(isinstance(a, taken) for a in c.args[1:2])]
+    return replace(spec, name=spec.short + "_copy", cases=cases, view=False, method=False, errors=[])
+
+
+COPIES = [twin(spec) for spec in VIEWS if spec.short in TWINNED.split()] + [
+    twin(view("slice", cut, [case(X, 1, 1), case(X, 1, 0, 2), case(X, -1, 0, 4, 2), case(X)])),
+    twin(view("alias", lambda x: x, [case(X), case(rand())])),
+]
+
 WRITTEN = [
     moves(
         "select_scatter",
@@ -365,7 +383,12 @@ WRITTEN = [
     moves(
         "diagonal_scatter",
         with_written(diagonal),
-        [case(rand(3, 4), rand(3)), case(rand(3, 4), rand(2), -1), case(X, rand(2, 3), 0, 1, 2), case(X, rand(3, 2), 0, 2, 0)],
+        [
+            case(rand(3, 4), rand(3)),
+            case(rand(3, 4), rand(2), -1),
+            case(X, rand(2, 3), 0, 1, 2),
+            case(X, rand(3, 2), 0, 2, 0),
+        ],
         errors=[error(RuntimeError, ".*", rand(3, 4), rand(4))],
     ),
     moves(
@@ -563,4 +586,4 @@ ARRANGED = [
     ),
 ]
 
-SPECS = VIEWS + WRITTEN + JOINED + ARRANGED
+SPECS = VIEWS + COPIES + WRITTEN + JOINED + ARRANGED
