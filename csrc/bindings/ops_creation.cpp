@@ -180,13 +180,10 @@ void add_matrices() {
   for (bool upper : {false, true}) {
     const char* name = upper ? "triu" : "tril";
     auto keep = [&](const char* rest) { return (new std::string(std::string(name) + rest))->c_str(); };
-    using Op = Tensor (*)(const Tensor&, int64_t, const Into&);
     using Short = Tensor (*)(const Tensor&, int64_t);
     using Inplace = Tensor& (*)(Tensor&, int64_t);
-    add_op(keep("(Tensor input, int diagonal=0, *, Tensor? out=None) -> Tensor"), upper ? Op(+[](const Tensor& x, int64_t diagonal, const Into& out) { return triu(x, diagonal, out); })
-                                                                                        : Op(+[](const Tensor& x, int64_t diagonal, const Into& out) { return tril(x, diagonal, out); }), "", kFunction);
     add_op(keep("(Tensor input, int diagonal=0) -> Tensor"), upper ? Short(+[](const Tensor& x, int64_t diagonal) { return triu(x, diagonal); })
-                                                                   : Short(+[](const Tensor& x, int64_t diagonal) { return tril(x, diagonal); }), "", kMethod);
+                                                                   : Short(+[](const Tensor& x, int64_t diagonal) { return tril(x, diagonal); }), "", kBoth);
     add_op(keep("_(Tensor input, int diagonal=0) -> Tensor"), upper ? Inplace(+[](Tensor& x, int64_t diagonal) -> Tensor& { triu(x, diagonal, Into::over(x)); return x; })
                                                                     : Inplace(+[](Tensor& x, int64_t diagonal) -> Tensor& { tril(x, diagonal, Into::over(x)); return x; }), "", kMethod);
   }

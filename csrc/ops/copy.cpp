@@ -76,7 +76,8 @@ static Tensor copied(const char* name, const Tensor& x, Tensor y) {
 
 Tensor clone(const Tensor& x) { return copied("clone", x, empty_like(x)); }
 Tensor contiguous(const Tensor& x) { return x.is_contiguous() ? x : copied("contiguous", x, empty(x.sizes(), x.dtype(), x.device())); }
-Tensor to_dtype(const Tensor& x, DType dtype) { return x.dtype() == dtype ? x : copied("to", x, empty_result(x.sizes(), dtype, x)); }
+// A Python number becomes a tensor like others, also where its dtype stays.
+Tensor to_dtype(const Tensor& x, DType dtype) { return x.dtype() == dtype && !x->wrapped_number ? x : copied("to", x, empty_result(x.sizes(), dtype, x)); }
 Tensor to_device(const Tensor& x, Device device) {
   if (device.is_cuda() && device.index < 0) device.index = 0;
   return x.device() == device ? x : copied("to", x, empty(x.sizes(), x.dtype(), device));
