@@ -115,6 +115,7 @@ void bind_matmul() {
   add_op("cross(Tensor input, Tensor other, int? dim=None) -> Tensor", &cross, "The vector product along dim (the first of size 3 for None).", kBoth);
   add_op("cross(Tensor input, Tensor other, *, int dim=-1) -> Tensor", +[](const Tensor& a, const Tensor& b, int64_t dim) { return cross(a, b, dim); }, "The vector product along dim.", kLinalg);
   add_op("vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", +[](const Tensor& a, const Tensor& b, int64_t dim) { return sum(a * b, Dims{dim}, false, result_type({&a, &b})); }, "The sum of products along dim.", kLinalg);
+  add_op("diagonal(Tensor A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", &diagonal, "A view of the diagonals of matrices.", kLinalg);
   add_op("trace(Tensor input) -> Tensor", &trace, "The sum of a matrix's diagonal.");
   add_op("bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor", &bilinear, "input1 @ weight[o] @ input2 + bias[o] for each output o.", kFunction | kNN);
   add_op("cdist(Tensor x1, Tensor x2, float p=2.0, str? compute_mode=None) -> Tensor", +[](const Tensor& a, const Tensor& b, double p, std::optional<std::string>) { return cdist(a, b, p); }, "The p-norms of all differences of rows of x1 and x2.", kFunction);

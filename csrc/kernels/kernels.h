@@ -48,13 +48,13 @@ struct ReduceArgs {
   double parameter;    // norm: p; var: correction; mean: 1 / count
 };
 
-enum class Scan : uint8_t { cumsum, cumprod, cummax, cummin, logcumsumexp, count };
+enum class Scan : uint8_t { cumsum, cumprod, cummax, cummin, logcumsumexp, recurrence, count };  // recurrence: y[i] = x[i] + factor[i] y[i - 1]
 
 // rows x n elements walked along one dimension; addresses in bytes
 struct ScanArgs {
   Scan op;
-  Loop loop;           // operand 0: result, 1: input, 2: int64 indices (cummax, cummin); the scanned dimension taken out
-  int64_t n, out_stride, x_stride, index_stride;
+  Loop loop;           // operand 0: result, 1: input, 2: int64 indices (cummax, cummin) or factors; the scanned dimension taken out
+  int64_t n, out_stride, x_stride, second_stride;
   DType compute;
 };
 

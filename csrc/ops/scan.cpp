@@ -1,14 +1,14 @@
 // Running sums, products, extremes and logsumexps along one dimension.
 #include "ops/reduce.h"
 
-#include <cmath>
+#include <cfloat>
 
 namespace tessel {
 
 namespace {
 
-// Runs the scan kernel over the rows of x along dim; `reverse` walks each from its end.
-void run_scan(const char* name, Scan op, const Tensor& y, const Tensor& x, int64_t dim, DType compute, bool reverse, const Tensor* index = nullptr) {
+// Runs the scan kernel over the rows of x along dim; `reverse` walks each from its end. `second`: the kernel's third operand.
+void run_scan(const char* name, Scan op, const Tensor& y, const Tensor& x, int64_t dim, DType compute, bool reverse, const Tensor* second = nullptr) {
   if (x.numel() == 0) return;
   auto first = [&](const Tensor& t) {  // of each row; a 0-d tensor is one row
     if (t.dim() == 0) return alias(t);
@@ -22,12 +22,12 @@ void run_scan(const char* name, Scan op, const Tensor& y, const Tensor& x, int64
   ScanArgs args;
   args.op = op;
   args.n = x.dim() == 0 ? 1 : x.sizes()[dim];
-  args.out_stride = step(y), args.x_stride = step(x), args.index_stride = 0;
+  args.out_stride = step(y), args.x_stride = step(x), args.second_stride = 0;
   args.compute = compute;
-  if (index) {
-    Tensor index0 = first(*index);
-    args.loop = plan({&y0, &x0, &index0});
-    args.index_stride = step(*index);
+  if (second) {
+    Tensor second0 = first(*second);
+    args.loop = plan({&y0, &x0, &second0});
+    args.second_stride = step(*second);
   } else {
     args.loop = plan({&y0, &x0});
   }
@@ -64,19 +64,32 @@ Tensor cumsum(const Tensor& x, int64_t dim, std::optional<DType> dtype, const In
   return y;
 }
 
-// dx[k] = sum over i >= k of dy[i] times the product of x[j <= i] without x[k]. Without zeros among the x that is a sum of
-// dy y, divided by x[k]. With them, products before k times r[k] = dy[k] + x[k + 1] r[k + 1], step by step from the end.
-static Tensor cumprod_derivative(const Tensor& x, const Tensor& y, const Tensor& dy, int64_t dim) {
-  if (x.numel() == 0 || x.dim() == 0) return dy;
-  if (!item(any(detach(eq(x, wrapped_number(0))))).as_int()) return cumsum(dy * y, dim, {}, {}, true) / x;
-  int64_t n = x.sizes()[dim];
-  std::vector<Tensor> rest(n);
-  rest[n - 1] = narrow(dy, dim, n - 1, 1);
-  for (int64_t k = n - 2; k >= 0; --k) rest[k] = narrow(dy, dim, k, 1) + narrow(x, dim, k + 1, 1) * rest[k + 1];
+// x one place later along dim (or earlier: by = -1), with `blank` where nothing comes from.
+static Tensor shifted(const Tensor& x, int64_t dim, int by, double blank) {
   Dims one = x.sizes();
   one[dim] = 1;
-  Tensor before[] = {ones(one, x.dtype(), x.device()), narrow(y, dim, 0, n - 1)};
-  return cat(before, dim) * cat(rest, dim);
+  Tensor gap = full(one, Scalar(blank), x.dtype(), x.device()), rest = narrow(x, dim, by > 0 ? 0 : 1, x.sizes()[dim] - 1);
+  Tensor parts[] = {by > 0 ? gap : rest, by > 0 ? rest : gap};
+  return cat(parts, dim);
+}
+
+// y[k] = x[k] + factor[k] y[k - 1], or with `reverse` factor[k] y[k + 1]
+static Tensor recurrence(const Tensor& x, const Tensor& factor, int64_t dim, bool reverse) {
+  Tensor y = empty_result(x.sizes(), x.dtype(), x);
+  run_scan("recurrence", Scan::recurrence, y, x, dim, compute_type(x.dtype()), reverse, &factor);
+  if (Node* node = record("recurrence", y, {x, factor}))
+    node->backward = [dim, reverse, factor = Saved(factor), y = SavedOutput(y)](const Tensor& dy, Needs needs) -> Grads {
+      // dx runs the other way: what reaches y[k] reaches y[k + 1] times factor[k + 1].
+      Tensor dx = recurrence(dy, shifted(factor(), dim, reverse ? 1 : -1, 0), dim, !reverse);
+      return {dx, needs[1] ? dx * shifted(y(), dim, reverse ? -1 : 1, 0) : Tensor()};
+    };
+  return y;
+}
+
+// dx[k] = (product of x before k) r[k], where r[k] = dy[k] + x[k + 1] r[k + 1] gathers what follows; zeros need no care.
+static Tensor cumprod_derivative(const Tensor& x, const Tensor& y, const Tensor& dy, int64_t dim) {
+  if (x.numel() == 0 || x.dim() == 0) return dy;
+  return shifted(y, dim, 1, 1) * recurrence(dy, shifted(x, dim, -1, 0), dim, true);
 }
 
 Tensor cumprod(const Tensor& x, int64_t dim, std::optional<DType> dtype, const Into& into) {
@@ -91,11 +104,14 @@ Tensor cumprod(const Tensor& x, int64_t dim, std::optional<DType> dtype, const I
   return y;
 }
 
-// dx[k] = sum over i >= k of dy[i] exp(x[k] - y[i]): a running logsumexp from the end of log |dy| - y, for each sign of dy.
-static Tensor logcumsumexp_derivative(const Tensor& x, const Tensor& y, const Tensor& dy, int64_t dim, bool reverse) {
-  Tensor size = log(abs(dy)), none = wrapped_number(-INFINITY), zero = wrapped_number(0.0);
-  auto part = [&](const Tensor& chosen) { return exp(logcumsumexp(where(chosen, size, none) - y, dim, !reverse) + x); };
-  return part(gt(dy, zero)) - part(lt(dy, zero));
+// dx[k] = exp(x[k] - y[k]) r[k], where r[k] = dy[k] + exp(y[k] - y[k + 1]) r[k + 1]: no exponent is above 0, as y rises.
+// Infinities are cut to the largest finite numbers, whose differences exist.
+static Tensor logcumsumexp_derivative(const Tensor& x_, const Tensor& y_, const Tensor& dy, int64_t dim, bool reverse) {
+  if (x_.numel() == 0 || x_.dim() == 0) return dy;
+  double most = x_.dtype() == DType::float16 ? 65504 : x_.dtype() == DType::float64 ? DBL_MAX : x_.dtype() == DType::float32 ? FLT_MAX : 0x1.fep127;
+  Tensor x = clamp(x_, Scalar(-most), Scalar(most)), y = clamp(y_, Scalar(-most), Scalar(most));
+  Tensor share = exp(y - shifted(y, dim, reverse ? 1 : -1, most));
+  return exp(x - y) * recurrence(dy, share, dim, !reverse);
 }
 
 Tensor logcumsumexp(const Tensor& x, int64_t dim, bool reverse) {

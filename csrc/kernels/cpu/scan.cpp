@@ -1,4 +1,4 @@
-// Running sums, products, extremes and logsumexps along one dimension. A row is taken through L1 in tiles; where
+// Running sums, products, extremes, logsumexps and recurrences along one dimension. A row is taken through L1 in tiles; where
 // neighbouring rows lie beside each other in memory, 64 of them go together. Floats run in double, as PyTorch's do.
 #include "core/parallel.h"
 #include "kernels/cpu/entries.h"
@@ -49,11 +49,18 @@ template <class T> struct CumulativeLogSumExp {
   }
 };
 
+template <class T> struct Recurrence {  // with factors, the second input
+  using State = Wide<T>;
+  static constexpr bool factors = true;
+  static State empty() { return 0; }
+  static T step(State& state, T x, T factor) { return T(state = State(x) + State(factor) * state); }
+};
+
 struct Scanner {
   void (*empty)(char* states, int64_t n);
-  // n elements of one row, the first being number i; and element i of n rows.
-  void (*along)(char* state, const void* x, void* y, int64_t* index, int64_t n, int64_t i);
-  void (*across)(char* states, const void* x, void* y, int64_t* index, int64_t n, int64_t i);
+  // n elements of one row, the first being number i; and element i of n rows. `second`: indices to write, or factors to read.
+  void (*along)(char* state, const void* x, void* y, void* second, int64_t n, int64_t i);
+  void (*across)(char* states, const void* x, void* y, void* second, int64_t n, int64_t i);
 };
 
 template <class T, class Op> struct Erased {
@@ -62,20 +69,19 @@ template <class T, class Op> struct Erased {
   static void empty(char* states, int64_t n) {
     for (int64_t k = 0; k < n; ++k) *(State*)(states + k * kSlot) = Op::empty();
   }
-  static void along(char* states, const void* x, void* y, int64_t* index, int64_t n, int64_t i) {
+  static T step(State& state, T x, void* second, int64_t k, int64_t i) {
+    if constexpr (requires { Op::factors; }) return Op::step(state, x, ((const T*)second)[k]);
+    T y = Op::step(state, x, i);
+    if constexpr (requires { state.index; }) ((int64_t*)second)[k] = state.index;
+    return y;
+  }
+  static void along(char* states, const void* x, void* y, void* second, int64_t n, int64_t i) {
     State state = *(State*)states;
-    for (int64_t k = 0; k < n; ++k) {
-      ((T*)y)[k] = Op::step(state, ((const T*)x)[k], i + k);
-      if constexpr (requires { state.index; }) index[k] = state.index;
-    }
+    for (int64_t k = 0; k < n; ++k) ((T*)y)[k] = step(state, ((const T*)x)[k], second, k, i + k);
     *(State*)states = state;
   }
-  static void across(char* states, const void* x, void* y, int64_t* index, int64_t n, int64_t i) {
-    for (int64_t k = 0; k < n; ++k) {
-      State& state = *(State*)(states + k * kSlot);
-      ((T*)y)[k] = Op::step(state, ((const T*)x)[k], i);
-      if constexpr (requires { state.index; }) index[k] = state.index;
-    }
+  static void across(char* states, const void* x, void* y, void* second, int64_t n, int64_t i) {
+    for (int64_t k = 0; k < n; ++k) ((T*)y)[k] = step(*(State*)(states + k * kSlot), ((const T*)x)[k], second, k, i);
   }
   static constexpr Scanner scanner = {empty, along, across};
 };
@@ -86,6 +92,7 @@ template <class T> const Scanner& scanner_of(Scan op) {
     case Scan::cummax: return Erased<T, CumulativeExtreme<T, true>>::scanner;
     case Scan::cummin: return Erased<T, CumulativeExtreme<T, false>>::scanner;
     case Scan::logcumsumexp: return Erased<T, CumulativeLogSumExp<T>>::scanner;
+    case Scan::recurrence: return Erased<T, Recurrence<T>>::scanner;
     default: return Erased<T, CumulativeSum<T>>::scanner;
   }
 }
@@ -93,27 +100,27 @@ template <class T> const Scanner& scanner_of(Scan op) {
 struct Plan {
   const ScanArgs* args;
   const Scanner* scanner;
-  Convert load, store;
-  int x_bytes, y_bytes;
+  Convert load, store, load_factor;
+  int x_bytes, y_bytes, second_bytes;
   int64_t group, groups;  // rows taken together, and such groups along the innermost dimension
-  bool indexed;
+  bool indexed, factors;
 };
 
 struct Row {
   const char* x;
-  char *y, *index;
+  char *y, *second;
   int64_t width;
 };
 
 Row row_of(const Plan& plan, int64_t task) {
   const Loop& loop = plan.args->loop;
-  Row row = {loop.operand[1].data, loop.operand[0].data, plan.indexed ? loop.operand[2].data : nullptr, 1};
+  Row row = {loop.operand[1].data, loop.operand[0].data, plan.indexed || plan.factors ? loop.operand[2].data : nullptr, 1};
   int64_t at = task % plan.groups * plan.group, rest = task / plan.groups;
   if (loop.ndim) row.width = loop.sizes[0] - at < plan.group ? loop.sizes[0] - at : plan.group;
   for (int d = 0; d < loop.ndim; ++d) {
     row.x += at * loop.operand[1].strides[d];
     row.y += at * loop.operand[0].strides[d];
-    if (row.index) row.index += at * loop.operand[2].strides[d];
+    if (row.second) row.second += at * loop.operand[2].strides[d];
     if (d + 1 == loop.ndim) break;
     at = rest % loop.sizes[d + 1];
     rest /= loop.sizes[d + 1];
@@ -126,31 +133,37 @@ void put(char* to, int64_t stride, const char* from, int64_t n, int bytes) {
   else for (int64_t k = 0; k < n; ++k) memcpy(to + k * stride, from + k * bytes, size_t(bytes));
 }
 
+// n items, `stride` bytes apart, converted into `tile`; the address where they lie then.
+const void* take(void* tile, void* raw, const char* x, int64_t stride, int64_t n, int bytes, Convert convert) {
+  if (stride != bytes) {
+    int64_t at = 0;
+    gather(bytes, raw, x, 1, &n, &stride, &at, n);
+    x = (const char*)raw;
+  }
+  if (!convert) return x;
+  convert(tile, x, n);
+  return tile;
+}
+
 // One row at a time.
 void scan_along(void* context, int64_t begin, int64_t end, int) {
   const Plan& plan = *(const Plan*)context;
   const ScanArgs& args = *plan.args;
-  alignas(64) uint64_t raw[kTile], in[kTile], out[kTile];
+  alignas(64) uint64_t raw[kTile], in[kTile], out[kTile], raw_factors[kTile], factors[kTile];
   int64_t index[kTile];
   for (int64_t task = begin; task < end; ++task) {
     Row row = row_of(plan, task);
     alignas(16) char state[kSlot];
     plan.scanner->empty(state, 1);
     for (int64_t i = 0; i < args.n; i += kTile) {
-      int64_t n = args.n - i < kTile ? args.n - i : kTile, at = 0;
-      const void* x = row.x + i * args.x_stride;
-      if (args.x_stride != plan.x_bytes) {
-        gather(plan.x_bytes, raw, (const char*)x, 1, &n, &args.x_stride, &at, n);
-        x = raw;
-      }
-      if (plan.load) {
-        plan.load(in, x, n);
-        x = in;
-      }
-      plan.scanner->along(state, x, out, index, n, i);
+      int64_t n = args.n - i < kTile ? args.n - i : kTile;
+      const void* x = take(in, raw, row.x + i * args.x_stride, args.x_stride, n, plan.x_bytes, plan.load);
+      char* second = row.second + i * args.second_stride;
+      const void* factor = plan.factors ? take(factors, raw_factors, second, args.second_stride, n, plan.second_bytes, plan.load_factor) : nullptr;
+      plan.scanner->along(state, x, out, plan.factors ? (void*)factor : index, n, i);
       if (plan.store) plan.store(raw, out, n);
       put(row.y + i * args.out_stride, args.out_stride, (const char*)(plan.store ? raw : out), n, plan.y_bytes);
-      if (row.index) put(row.index + i * args.index_stride, args.index_stride, (const char*)index, n, 8);
+      if (plan.indexed) put(second, args.second_stride, (const char*)index, n, 8);
     }
   }
 }
@@ -159,22 +172,25 @@ void scan_along(void* context, int64_t begin, int64_t end, int) {
 void scan_across(void* context, int64_t begin, int64_t end, int) {
   const Plan& plan = *(const Plan*)context;
   const ScanArgs& args = *plan.args;
-  alignas(64) uint64_t in[kRows], out[kRows];
+  alignas(64) uint64_t in[kRows], out[kRows], raw[kRows], factors[kRows];
   int64_t index[kRows];
   alignas(16) char states[kRows * kSlot];
+  int64_t step = args.loop.operand[2].strides[0];
   for (int64_t task = begin; task < end; ++task) {
     Row row = row_of(plan, task);
     plan.scanner->empty(states, row.width);
     for (int64_t i = 0; i < args.n; ++i) {
       const void* x = row.x + i * args.x_stride;
       void* y = row.y + i * args.out_stride;
+      char* second = row.second + i * args.second_stride;
       if (plan.load) {
         plan.load(in, x, row.width);
         x = in;
       }
-      plan.scanner->across(states, x, plan.store ? out : y, index, row.width, i);
+      const void* factor = plan.factors ? take(factors, raw, second, step, row.width, plan.second_bytes, plan.load_factor) : nullptr;
+      plan.scanner->across(states, x, plan.store ? out : y, plan.factors ? (void*)factor : index, row.width, i);
       if (plan.store) plan.store(y, out, row.width);
-      if (row.index) put(row.index + i * args.index_stride, args.loop.operand[2].strides[0], (const char*)index, row.width, 8);
+      if (plan.indexed) put(second, step, (const char*)index, row.width, 8);
     }
   }
 }
@@ -185,7 +201,7 @@ void scan(const ScanArgs& args) {
   const Loop& loop = args.loop;
   if (args.n == 0 || loop.numel == 0) return;
   const Operand &y = loop.operand[0], &x = loop.operand[1];
-  Plan plan;
+  Plan plan = {};
   plan.args = &args;
   plan.scanner = args.compute == DType::float32 ? &scanner_of<float>(args.op)
                : args.compute == DType::float64 ? &scanner_of<double>(args.op) : &scanner_of<int64_t>(args.op);
@@ -193,7 +209,12 @@ void scan(const ScanArgs& args) {
   plan.store = converter(y.dtype, args.compute);
   plan.x_bytes = item_bytes(x.dtype);
   plan.y_bytes = item_bytes(y.dtype);
-  plan.indexed = loop.operands > 2;
+  plan.factors = args.op == Scan::recurrence;
+  plan.indexed = loop.operands > 2 && !plan.factors;
+  if (plan.factors) {
+    plan.load_factor = converter(args.compute, loop.operand[2].dtype);
+    plan.second_bytes = item_bytes(loop.operand[2].dtype);
+  }
   bool across = loop.ndim && loop.sizes[0] >= 4 && x.strides[0] == plan.x_bytes && y.strides[0] == plan.y_bytes &&
                 args.n > 1 && args.x_stride != plan.x_bytes;
   plan.group = across ? kRows : 1;
