@@ -1,29 +1,49 @@
 // Running the graph backwards: one node at a time, later nodes first, each when all gradients of its results are in.
+#include <pthread.h>
+
 #include <algorithm>
+#include <mutex>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "autograd/node.h"
 #include "ops/ops.h"
+#include "ops/run.h"
 
 namespace tessel {
 
 namespace {
 
-thread_local constinit Node* running = nullptr;
-
-struct Running {  // the node whose closure is being called; nested backward passes restore it
-  explicit Running(Node* node) : before(running) { running = node; }
-  ~Running() { running = before; }
-  Node* before;
-};
-
 // What one pass knows about a node: gradients that have arrived and consumers still to run.
 struct Visit {
   Node* node = nullptr;
   uint32_t waiting = 0;
-  bool wanted = true;  // leads to one of `inputs`
+  bool wanted = true;  // is one of `inputs` or leads to one
+  bool runs = true;    // leads to one
   Grads grads;
+};
+
+// Gradients of one leaf are added by one thread at a time. Whoever waits lets the interpreter go on: the thread that has
+// the leaf may need it.
+class Alone {
+ public:
+  explicit Alone(const TensorImpl* leaf) : mutex_(mutexes[reinterpret_cast<uintptr_t>(leaf) / sizeof(TensorImpl) % kMutexes]) {
+    if (mutex_.try_lock()) return;
+    void* token = InterpreterLock::release ? InterpreterLock::release() : nullptr;
+    mutex_.lock();
+    if (token) InterpreterLock::take(token);
+  }
+  ~Alone() { mutex_.unlock(); }
+  Alone(const Alone&) = delete;
+
+ private:
+  static constexpr size_t kMutexes = 64;
+  static inline std::recursive_mutex mutexes[kMutexes];  // recursive: freeing memory may run the user's code
+  // A forked child has none of the threads that held them.
+  [[maybe_unused]] static inline const int registered = pthread_atfork(nullptr, nullptr, [] {
+    for (std::recursive_mutex& mutex : mutexes) new (&mutex) std::recursive_mutex;
+  });
+  std::recursive_mutex& mutex_;
 };
 
 // Node -> Visit: an open-addressing table; a pass over a small graph touches the heap a handful of times.
@@ -79,10 +99,10 @@ class Pass {
   std::vector<Tensor> run(std::span<const Tensor> roots, std::span<const Tensor> gradients) {
     std::vector<Edge> edges;
     for (const Tensor& root : roots) edges.push_back(grad_edge(root));
-    find_captures();
+    find_inputs();
     count_consumers(edges);
     if (!inputs_.empty()) mark_wanted();
-    for (size_t i = 0; i < edges.size(); ++i) receive(edges[i], gradients[i]);
+    for (size_t i = 0; i < edges.size(); ++i) receive(edges[i], gradients[i], nullptr, 0);
     for (Edge& edge : edges) {
       Visit& visit = visits_[edge.node.get()];
       if (visit.waiting == 0 && !is_queued(edge.node.get())) push(edge.node);
@@ -97,10 +117,11 @@ class Pass {
   }
 
  private:
-  void find_captures() {
+  void find_inputs() {
     for (size_t i = 0; i < inputs_.size(); ++i) {
       Edge edge = grad_edge(inputs_[i]);
       check(static_cast<bool>(edge.node), "backward: One of the differentiated Tensors does not require grad");
+      if (options_.accumulate) retain_grad(inputs_[i]);  // leaves keep theirs anyway
       captures_[edge.node.get()].push_back({edge.output, i});
       kept_.push_back(edge.node);
     }
@@ -135,19 +156,23 @@ class Pass {
       return leaf_a != leaf_b ? leaf_a : a->sequence < b->sequence;
     });
     for (Node* node : nodes) {
-      bool wanted = captures_.count(node) > 0;
-      for (const Edge& edge : node->edges) wanted = wanted || (edge.node && visits_[edge.node.get()].wanted);
-      visits_[node].wanted = wanted;
+      bool runs = false;
+      for (const Edge& edge : node->edges) runs = runs || (edge.node && visits_[edge.node.get()].wanted);
+      visits_[node].runs = runs;
+      visits_[node].wanted = runs || captures_.count(node) > 0;
     }
   }
 
   // Adds a gradient to what has arrived. It gets the size and dtype of what it belongs to: closures of broadcasting or
-  // promoting ops need not undo either.
-  void receive(const Edge& edge, Tensor dy) {
+  // promoting ops need not undo either. It is the `input`th that `from` has given.
+  void receive(const Edge& edge, Tensor dy, const Node* from, size_t input) {
     if (!dy.defined()) return;
     if (edge.output < edge.node->results.size()) {
       const ResultInfo& info = edge.node->results[edge.output];
-      if (!(dy.sizes() == info.sizes)) dy = sum_to_size(dy, info.sizes);
+      if (!(dy.sizes() == info.sizes)) {
+        check(can_expand(info.sizes, dy.sizes()), from ? from->name : "backward", ": returned an invalid gradient at index ", input, ": got ", dy.sizes(), " but expected shape compatible with ", info.sizes);
+        dy = sum_to_size(dy, info.sizes);
+      }
       if (dy.dtype() != info.dtype) dy = to_dtype(dy, info.dtype);
       if (dy.device() != info.device) dy = to_device(dy, info.device);
     }
@@ -155,6 +180,14 @@ class Pass {
     while (grads.size() <= edge.output) grads.push_back(Tensor());
     Tensor& slot = grads[edge.output];
     slot = slot.defined() ? add(slot, dy) : dy;
+  }
+
+  static bool can_expand(const Dims& sizes, const Dims& to) {
+    int missing = to.size() - sizes.size();
+    if (missing < 0) return false;
+    for (int d = 0; d < sizes.size(); ++d)
+      if (sizes[d] != 1 && sizes[d] != to[d + missing]) return false;
+    return true;
   }
 
   bool is_queued(Node* node) const {
@@ -166,80 +199,111 @@ class Pass {
   }
 
   void accumulate(Node& node, const Tensor& dy) {
-    if (!node.leaf || !dy.defined()) return;
+    if (!node.leaf) return;
     Tensor leaf = Tensor::share(node.leaf);
-    Tensor g = dy;
-    for (size_t i = 0; i < leaf->grad->hooks.size(); ++i) leaf->grad->hooks[i].second(g);
-    Tensor before = leaf.grad();
-    if (!before.defined()) {
-      // A gradient nobody else holds becomes .grad itself; others are copied, so that later writes stay apart.
-      bool alone = g->count.load() <= 2 && g->storage->count.load() == 1 && g.is_contiguous() == leaf.is_contiguous() && !g->base && !g->wrapped_number && !g->wrapper;
-      leaf.set_grad(grad_enabled() ? g : alone ? detach(g) : clone(detach(g)));
-    } else if (grad_enabled()) {
-      leaf.set_grad(add(before, g));
-    } else {
-      add_(before, g);
+    {
+      Alone alone(node.leaf);  // other threads may be adding theirs
+      Tensor before = leaf.grad();
+      if (before.defined() && !grad_enabled()) add_(before, dy);
+      else leaf.set_grad(before.defined() ? add(before, dy) : grad_enabled() ? dy : kept(dy, leaf));
     }
-    for (size_t i = 0; i < leaf->grad->after_accumulate.size(); ++i) leaf->grad->after_accumulate[i].second();
+    if (!node.hooks) return;
+    auto hooks = node.hooks;
+    for (size_t i = 0; i < hooks->accumulated.size(); ++i) {
+      auto hook = hooks->accumulated[i];
+      hook->call(leaf);
+    }
+  }
+
+  // What becomes .grad: the gradient itself when nobody else holds it and it lies in memory as the leaf does, else a copy.
+  static Tensor kept(const Tensor& dy, const Tensor& leaf) {
+    bool alone = dy->count.load() == 1 && dy->storage->count.load() == 1 && dy.strides() == leaf.strides() && !dy->base && !dy->wrapped_number && !dy->wrapper;
+    if (alone) return detach(dy);
+    Tensor own = empty_like(leaf);
+    copy_(own, dy);
+    return own;
+  }
+
+  // Hooks may add and remove hooks: lists are walked by index, and each hook is held while it runs.
+  static void call_before(Node& node, Grads& dys) {
+    if (auto hooks = node.hooks)
+      for (size_t i = 0; i < hooks->before.size(); ++i) {
+        auto hook = hooks->before[i];
+        hook->call(std::span<Tensor>(dys.data(), dys.size()));
+      }
+  }
+  static void call_after(Node& node, Grads& dxs, const Grads& dys) {
+    if (auto hooks = node.hooks)
+      for (size_t i = 0; i < hooks->after.size(); ++i) {
+        auto hook = hooks->after[i];
+        hook->call(dxs, std::span<const Tensor>(dys.data(), dys.size()));
+      }
+  }
+  static void call_hooks(Node& node, Grads& dys) {
+    auto hooks = node.hooks;
+    for (size_t i = 0; i < hooks->gradient.size(); ++i) {
+      auto hook = hooks->gradient[i];
+      if (hook->output < dys.size() && dys[hook->output].defined()) hook->call(dys[hook->output]);
+    }
+    for (size_t i = 0; i < hooks->retained.size(); ++i) {
+      const NodeHooks::Retained& retained = hooks->retained[i];
+      if (!*retained.tensor || retained.output >= dys.size() || !dys[retained.output].defined()) continue;
+      Tensor x = Tensor::share(*retained.tensor);
+      const Tensor& dy = dys[retained.output];
+      x.set_grad(x.grad().defined() ? add(x.grad(), dy) : clone(dy));
+    }
   }
 
   void step(const Ref<Node>& node) {
     Visit& visit = visits_[node.get()];
     Grads dys = std::move(visit.grads);
     visit.grads = Grads();
-    bool wanted = visit.wanted;
+    if (!visit.wanted) return pass_on(*node, {});
     while (dys.size() < node->results.size()) dys.push_back(Tensor());
-    if (!node->captures.empty())
-      for (size_t i = 0; i < node->captures.size(); ++i) {
-        Node::Capture& capture = node->captures[i];
-        if (capture.output < dys.size() && dys[capture.output].defined()) capture.hook(dys[capture.output]);
-      }
+    if (node->hooks) call_hooks(*node, dys);
     bool captured = false;
     if (!captures_.empty())
-      if (auto found = captures_.find(node.get()); found != captures_.end())
-        for (const Capture& capture : found->second) {
-          captured = true;
-          if (options_.accumulate) continue;
-          Tensor dy = capture.output < dys.size() ? dys[capture.output] : Tensor();
-          if (node->leaf && dy.defined())
-            for (auto& hook : inputs_[capture.slot].autograd().hooks) hook.second(dy);
-          results_[capture.slot] = dy;
-        }
-    if (node->leaf || node->edges.size() == 0) {
-      bool into_leaf = options_.accumulate && (inputs_.empty() || captured);
-      if (into_leaf && dys.size() > 0) accumulate(*node, dys[0]);
-      if (node->leaf || !node->backward) return;
-    } else if (captured && options_.accumulate) {
-      for (const Capture& capture : captures_[node.get()]) {
-        const Tensor& x = inputs_[capture.slot];
-        if (!dys[capture.output].defined()) continue;
-        x.set_grad(x.grad().defined() ? add(x.grad(), dys[capture.output]) : dys[capture.output]);
+      if (auto found = captures_.find(node.get()); found != captures_.end()) {
+        captured = true;
+        if (!options_.accumulate)
+          for (const Capture& capture : found->second) results_[capture.slot] = capture.output < dys.size() ? dys[capture.output] : Tensor();
       }
+    if (node->edges.size() == 0) {  // an accumulator
+      if (options_.accumulate && (inputs_.empty() || captured) && dys[0].defined()) {
+        Grads none;
+        call_before(*node, dys);
+        accumulate(*node, dys[0]);
+        call_after(*node, none, dys);
+      }
+      return;
     }
     bool any = node->undefined_ok;
     for (const Tensor& dy : dys) any = any || dy.defined();
     Grads dxs;
-    if (wanted && any) dxs = call(*node, dys);
+    if (any && visit.runs) dxs = call(*node, dys);
     pass_on(*node, dxs);
+  }
+
+  // The bits of inputs that lead to nothing in `inputs`.
+  uint64_t unwanted(const Node& node) {
+    uint64_t bits = 0;
+    if (!inputs_.empty())
+      for (size_t i = 0; i < node.edges.size() && i < 64; ++i)
+        if (node.edges[i].node && !visits_[node.edges[i].node.get()].wanted) bits |= uint64_t(1) << i;
+    return bits;
   }
 
   Grads call(Node& node, Grads& dys) {
     if (!node.undefined_ok)
       for (size_t i = 0; i < node.results.size(); ++i)
         if (!dys[i].defined()) dys[i] = zeros(node.results[i].sizes, node.results[i].dtype, node.results[i].device);
-    check(!node.released, node.name, ": Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
-          "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward.");
+    if (!node.backward) fail<RuntimeError>(node.name, ": ", kRanBefore);
     Running guard(&node);
-    if (node.hooks)
-      for (size_t i = 0; i < node.hooks->pre.size(); ++i) node.hooks->pre[i].second(std::span<Tensor>(dys.data(), dys.size()));
-    Grads dxs = node.backward(std::span<const Tensor>(dys.data(), dys.size()), Needs(node));
+    call_before(node, dys);
+    Grads dxs = node.backward(std::span<const Tensor>(dys.data(), dys.size()), Needs(node, unwanted(node)));
     if (anomaly_enabled() && anomaly_checks_nan()) check_nan(node, dxs);
-    if (node.hooks)
-      for (size_t i = 0; i < node.hooks->post.size(); ++i) node.hooks->post[i].second(dxs, std::span<const Tensor>(dys.data(), dys.size()));
-    if (!options_.retain_graph) {
-      node.backward.reset();
-      node.released = true;
-    }
+    call_after(node, dxs, dys);
+    if (!options_.retain_graph) node.backward.release();
     return dxs;
   }
 
@@ -256,7 +320,7 @@ class Pass {
     for (size_t i = 0; i < node.edges.size(); ++i) {
       const Edge& edge = node.edges[i];
       if (!edge.node) continue;
-      if (i < dxs.size()) receive(edge, dxs[i]);
+      if (i < dxs.size()) receive(edge, dxs[i], &node, i);
       if (--visits_[edge.node.get()].waiting == 0) push(edge.node);
     }
   }
@@ -271,8 +335,6 @@ class Pass {
 };
 
 }  // namespace
-
-Node* running_node() { return running; }
 
 std::vector<Tensor> backward(std::span<const Tensor> roots, std::span<const Tensor> gradients, std::span<const Tensor> inputs,
                              const BackwardOptions& options) {

@@ -12,8 +12,18 @@ thread_local constinit bool grad_mode = true;
 thread_local constinit bool inference_mode = false;
 std::atomic<uint64_t> next_sequence{0};
 bool anomaly_mode = false, anomaly_nan = true;
-int64_t next_hook = 0;
+thread_local constinit Node* running = nullptr;
 thread_local std::vector<std::shared_ptr<SavedTensorHooks>> saved_hooks;
+
+// While the node of a write into a view runs inside the base's node: what the view is of the base.
+struct Slice {
+  Node* inner;
+  Node* outer;
+  Tensor base;  // its sizes and strides
+  Dims sizes, strides;
+  int64_t offset;
+};
+thread_local constinit const Slice* running_slice = nullptr;
 }  // namespace
 
 bool grad_enabled() { return grad_mode; }
@@ -42,7 +52,6 @@ void Node::destroy(Node* node) {
   while (!dying.empty()) {
     Node* last = dying.back();
     dying.pop_back();
-    if (last->on_release) last->on_release();
     delete last;
   }
   draining = false;
@@ -52,7 +61,12 @@ void Node::destroy(Node* node) {
 Grad::Grad() = default;
 Grad::~Grad() {
   if (accumulator) accumulator->leaf = nullptr;
+  if (retained) *retained = nullptr;
 }
+
+Node* running_node() { return running; }
+Running::Running(Node* node) : before_(running) { running = node; }
+Running::~Running() { running = before_; }
 
 // ---- histories
 
@@ -98,6 +112,10 @@ Edge grad_edge(const Tensor& x) {
 
 void set_history(const Tensor& x, Ref<Node> node, uint32_t output) {
   Grad& grad = x.autograd();
+  if (grad.retained) [[unlikely]] {  // .grad belongs to what the tensor is now
+    if (grad.node && grad.node->hooks) std::erase_if(grad.node->hooks->retained, [&](const auto& r) { return r.tensor == grad.retained; });
+    node->hook_lists().retained.push_back({output, grad.retained});
+  }
   grad.node = std::move(node);
   grad.output = output;
   x->view_version = x.version();
@@ -126,8 +144,10 @@ bool wants_grad(Inputs inputs) { return grad_mode && any_requires_grad(inputs); 
 
 template <class List>
 static Ref<Node> new_node(const char* name, const List& inputs) {
+  SmallVector<Edge, 3> edges;  // first, as asking for them may make nodes: what is made later runs earlier
+  for (const Tensor& x : inputs) edges.push_back(x.defined() ? grad_edge(x) : Edge{});
   auto node = Ref<Node>::adopt(new Node(name));
-  for (const Tensor& x : inputs) node->edges.push_back(x.defined() ? grad_edge(x) : Edge{});
+  node->edges = std::move(edges);
   node->line = SourceLine::here();
   return node;
 }
@@ -176,6 +196,7 @@ void check_inplace(const char* name, const Tensor& x) {
   }
   if (!grad_mode) return;
   if (x->base) {
+    grad_fn(x);
     Tensor base(x->base);
     check(!(base.requires_grad() && base.is_leaf()), name, ": a view of a leaf Variable that requires grad is being used in an in-place operation.");
     if (x->view_kind == ViewKind::multi_output) {
@@ -190,30 +211,47 @@ void check_inplace(const char* name, const Tensor& x) {
   check(!(x->grad && x->grad->requires_grad && !x->grad->node && !(x->base && grad_fn(x))), name, ": a leaf Variable that requires grad is being used in an in-place operation.");
 }
 
-// The history of a base of which a view was overwritten: outside the view the gradient passes, inside it goes through
-// the view's new node.
+// The derivative of a base of which a view was overwritten: outside the view the gradient passes, inside it goes through
+// the node of the write.
+struct SliceBackward {
+  Ref<Node> inner;
+  Dims sizes, strides, base_strides;
+  int64_t offset;
+
+  Grads operator()(const Tensor& dy, Needs needs) {
+    check(static_cast<bool>(inner->backward), kRanBefore);
+    Tensor whole = empty_strided(dy.sizes(), base_strides, dy.dtype(), dy.device());
+    copy_(whole, dy);
+    Tensor part = as_strided(whole, sizes, strides, offset);
+    Slice slice{inner.get(), running, whole, sizes, strides, offset};
+    Grads inside = run_inner(slice, clone(part), needs);
+    if (inside.size() > 0 && inside[0].defined()) copy_(part, inside[0]);
+    else zero_(part);
+    Grads result;
+    result.push_back(needs[0] ? whole : Tensor());
+    for (size_t i = 1; i < inside.size(); ++i) result.push_back(inside[i]);
+    return result;
+  }
+  Grads run_inner(const Slice& slice, const Tensor& dpart, Needs needs) {
+    struct Enter {
+      explicit Enter(const Slice* slice) : before(std::exchange(running_slice, slice)), node(slice->inner) {}
+      ~Enter() { running_slice = before; }
+      const Slice* before;
+      Running node;
+    } enter(&slice);
+    return inner->backward(std::span<const Tensor>(&dpart, 1), Needs(*inner, needs.unwanted()));
+  }
+  void release() { inner->backward.release(); }
+};
+
+// The history of a base of which a view was overwritten.
 static Ref<Node> copy_slices(const Tensor& base, const Tensor& view, Ref<Node> inner) {
   auto node = Ref<Node>::adopt(new Node("CopySlices"));
   node->line = SourceLine::here();
   node->edges.push_back(grad_edge(base));
   for (size_t i = 1; i < inner->edges.size(); ++i) node->edges.push_back(inner->edges[i]);
   node->results.push_back({base.sizes(), base.dtype(), base.device()});
-  Dims sizes = view.sizes(), strides = view.strides(), base_strides = base.strides();
-  int64_t offset = view.offset() - base.offset();
-  node->backward = [inner = std::move(inner), sizes, strides, base_strides, offset](const Tensor& dy, Needs needs) -> Grads {
-    Tensor whole = empty_strided(dy.sizes(), base_strides, dy.dtype(), dy.device());
-    copy_(whole, dy);
-    Tensor slice = as_strided(whole, sizes, strides, offset);
-    Tensor dslice = clone(slice);
-    if (!inner->backward) return {};
-    Grads inside = inner->backward(std::span<const Tensor>(&dslice, 1), Needs(*inner));
-    if (inside.size() > 0 && inside[0].defined()) copy_(slice, inside[0]);
-    else zero_(slice);
-    Grads result;
-    result.push_back(needs[0] ? whole : Tensor());
-    for (size_t i = 1; i < inside.size(); ++i) result.push_back(inside[i]);
-    return result;
-  };
+  node->backward = SliceBackward{std::move(inner), view.sizes(), view.strides(), base.strides(), view.offset() - base.offset()};
   return node;
 }
 
@@ -227,19 +265,19 @@ static Node* record_inplace_any(const char* name, const Tensor& x, const List& i
   Ref<Node> node = new_node(name, inputs);
   Node* raw = node.get();
   node->results.push_back({x.sizes(), x.dtype(), x.device()});
-  if (x->base) {
-    Tensor base(x->base);
-    set_history(base, copy_slices(base, x, node), 0);
-    if (base->grad) base->grad->requires_grad = false;
-    Grad& grad = x.autograd();
-    grad.node = nullptr;
-    grad.requires_grad = false;
-    x->view_version = x.version() - 1;  // stale: regenerated from the base when asked for
-    // The base's node owns the inner one; keep it reachable for the caller, who fills in its closure.
-  } else {
+  if (!x->base) {
     set_history(x, std::move(node), 0);
     x->grad->requires_grad = false;
+    return raw;
   }
+  // The base's node owns the inner one, whose closure the caller fills in.
+  Tensor base(x->base);
+  node->edges[0] = grad_edge(base);  // what was overwritten was the base's
+  set_history(base, copy_slices(base, x, std::move(node)), 0);
+  base->grad->requires_grad = false;
+  x.autograd().requires_grad = false;
+  x->view_kind = ViewKind::plain;
+  x->view_version = x.version() - 1;  // stale: regenerated from the base when asked for
   return raw;
 }
 
@@ -266,6 +304,7 @@ void detach_(const Tensor& x) {
   x->grad->node = nullptr;
   x->grad->output = 0;
   x->grad->requires_grad = false;
+  if (x->grad->retained) *std::exchange(x->grad->retained, nullptr) = nullptr;
 }
 
 Tensor data(const Tensor& x) {
@@ -293,37 +332,22 @@ void set_data(const Tensor& x, const Tensor& y) {
 
 // ---- hooks
 
-int64_t add_tensor_hook(const Tensor& x, Grad::Hook hook) {
-  check(x.requires_grad(), "register_hook: cannot register a hook on a tensor that doesn't require gradient");
-  Ref<Node> node = grad_fn(x);
-  int64_t id = ++next_hook;
-  Grad& grad = x.autograd();
-  if (node) node->captures.push_back({id, grad.output, hook});
-  grad.hooks.emplace_back(id, std::move(hook));
-  return id;
+void NodeHooks::remove(int64_t id) {
+  auto same = [id](const auto& hook) { return hook->id == id; };
+  std::erase_if(gradient, same), std::erase_if(before, same), std::erase_if(after, same), std::erase_if(accumulated, same);
 }
 
-void remove_tensor_hook(const Tensor& x, int64_t id) {
-  if (!x->grad) return;
-  std::erase_if(x->grad->hooks, [id](const auto& hook) { return hook.first == id; });
-  if (x->grad->node) std::erase_if(x->grad->node->captures, [id](const auto& capture) { return capture.id == id; });
+Node& gradient_node(const char* name, const Tensor& x) {
+  check(x.requires_grad(), name, ": cannot register a hook on a tensor that doesn't require gradient");
+  return *grad_edge(x).node;
 }
 
 void retain_grad(const Tensor& x) {
   check(x.requires_grad(), "retain_grad: can't retain_grad on Tensor that has requires_grad=False");
   Ref<Node> node = grad_fn(x);
-  if (!node || x->grad->retains_grad) return;
-  x->grad->retains_grad = true;
-  // The node outlives or dies with the tensor; the tensor may die first, so the hook looks it up through a weak slot.
-  TensorImpl* impl = x.impl();
-  auto alive = std::make_shared<TensorImpl*>(impl);
-  node->captures.push_back({-1, x->grad->output, [alive](Tensor& dy) {
-    if (!*alive) return;
-    Tensor y = Tensor::share(*alive);
-    y.set_grad(y.grad().defined() ? add(y.grad(), dy) : dy);
-  }});
-  // Forgets the tensor when its autograd part dies.
-  impl->grad->hooks.emplace_back(-1, [guard = std::shared_ptr<void>(nullptr, [alive](void*) { *alive = nullptr; })](Tensor&) {});
+  if (!node || x->grad->retained) return;
+  x->grad->retained = std::make_shared<TensorImpl*>(x.impl());
+  node->hook_lists().retained.push_back({x->grad->output, x->grad->retained});
 }
 
 // ---- saved tensors
@@ -335,14 +359,15 @@ struct PackedTensor {
 
 Saved::Saved(const Tensor& x) : x_(x) {
   if (!x.defined()) return;
+  check(!x->inference, "backward: Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor and use it in autograd.");
   version_ = x.version();
-  requires_grad_ = x.requires_grad();
-  if (x->grad && x->grad->node) {
-    node_ = x->grad->node;
-    output_ = x->grad->output;
+  if (x->grad || x->base) {
+    node_ = grad_fn(x);
+    output_ = node_ ? x->grad->output : 0;
   }
   if (!saved_hooks.empty()) [[unlikely]] {
     auto hooks = saved_hooks.back();
+    if (!node_ && x.requires_grad()) node_ = grad_edge(x).node;  // what comes back leads to the same leaf
     NoGrad no_grad;
     packed_ = std::make_shared<PackedTensor>(hooks->pack(x.is_leaf() ? x : detach(x)), hooks);
     x_ = Tensor();
@@ -351,11 +376,17 @@ Saved::Saved(const Tensor& x) : x_(x) {
 
 static std::string_view or_unknown(const std::string& line) { return line.empty() ? std::string_view("an unknown line") : std::string_view(line); }
 
+// In-place forms bear their op's name with an underscore.
+static std::string writer_name(const Version& version) {
+  std::string name = version.writer ? version.writer : "an op";
+  if (version.writer && !name.ends_with('_')) name += '_';
+  return name;
+}
+
 Tensor Saved::operator()() const {
   if (packed_) [[unlikely]] {
     Tensor x = detach(packed_->hooks->unpack(packed_->value));
     if (node_) set_history(x, node_, output_);
-    else if (requires_grad_) set_requires_grad(x, true);
     return x;
   }
   if (!x_.defined()) return x_;
@@ -364,7 +395,7 @@ Tensor Saved::operator()() const {
     const Version& v = x_->version();
     fail<RuntimeError>(node ? node->name : "backward", ": one of the variables needed for gradient computation has been modified by an inplace operation: a ",
                        x_.dtype(), " tensor of shape ", x_.sizes(), " was saved by ", node ? node->name : "an op", " at ",
-                       or_unknown(node ? node->line.describe() : ""), " (version ", version_, ") and overwritten by ", v.writer ? v.writer : "an op", " at ",
+                       or_unknown(node ? node->line.describe() : ""), " (version ", version_, ") and overwritten by ", writer_name(v), " at ",
                        or_unknown(v.line.describe()), " (version ", x_.version(), "). Use an out-of-place operation there, or clone() the tensor first.");
   }
   if (x_->grad && x_->grad->node.get() != node_.get() && node_) {  // same values, other history (detach_)
@@ -375,14 +406,23 @@ Tensor Saved::operator()() const {
   return x_;
 }
 
-SavedOutput::SavedOutput(const Tensor& y, uint32_t output) : saved_(detach(y)), output_(output) {}
+SavedOutput::SavedOutput(const Tensor& y, uint32_t output) : saved_(y.defined() ? detach(y) : y), output_(output) {}
 
 Tensor SavedOutput::operator()() const {
   Tensor y = saved_();
   Node* node = running_node();
-  if (!y.defined() || !node || !grad_mode) return y;
+  if (!node || !grad_mode || !y.defined()) return y;
   y = detach(y);
-  set_history(y, Ref<Node>::share(node), output_);
+  if (running_slice && running_slice->inner == node) {  // the result is a part of what the running node has made
+    const Slice& slice = *running_slice;
+    auto view = Ref<Node>::adopt(new Node("as_strided"));
+    view->edges.push_back({Ref<Node>::share(slice.outer), 0});
+    view->results.push_back({y.sizes(), y.dtype(), y.device()});
+    view->backward = as_strided_derivative(slice.base, slice.sizes, slice.strides, slice.offset);
+    set_history(y, std::move(view), 0);
+  } else {
+    set_history(y, Ref<Node>::share(node), output_);
+  }
   return y;
 }
 

@@ -2,6 +2,7 @@
 // graph keeps alive only what Saved says.
 #pragma once
 #include <array>
+#include <functional>
 #include <new>
 #include <span>
 #include <type_traits>
@@ -66,18 +67,24 @@ struct Edge {
   uint32_t output = 0;
 };
 
-// Which input gradients somebody wants.
+// Which input gradients somebody wants. A pass that asks for chosen inputs names what it does not want by the bits of
+// `unwanted`; inputs beyond the 64th are always computed.
 class Needs {
  public:
-  explicit Needs(const Node& node) : node_(node) {}
+  explicit Needs(const Node& node, uint64_t unwanted = 0) : node_(node), unwanted_(unwanted) {}
   bool operator[](size_t input) const;
+  uint64_t unwanted() const { return unwanted_; }
 
  private:
   const Node& node_;
+  uint64_t unwanted_;
 };
 
 // A backward function: anything callable as (const Tensor& dy, Needs) -> Grads, or for nodes of several results as
 // (std::span<const Tensor> dys, Needs) -> Grads. Kept in place when small.
+//
+// When a graph has run and is not retained, its closures let go of what they saved. One that holds nothing but plain
+// numbers has nothing to let go and runs again; one with a release() of its own decides itself.
 class Backward {
  public:
   Backward() = default;
@@ -96,6 +103,10 @@ class Backward {
       target_ = new Fn(std::forward<F>(f));
       destroy_ = [](void* p) { delete static_cast<Fn*>(p); };
     }
+    if constexpr (requires(Fn& fn) { fn.release(); }) release_ = [](void* p) { static_cast<Fn*>(p)->release(); };
+    else if constexpr (std::is_trivially_destructible_v<Fn>) release_ = [](void*) {};
+    else release_ = nullptr;
+    if constexpr (requires(const Fn& fn) { fn.python_object(); }) object_ = static_cast<Fn*>(target_)->python_object();
     call_ = [](void* p, std::span<const Tensor> dys, Needs needs) -> Grads {
       if constexpr (std::is_invocable_v<Fn, std::span<const Tensor>, Needs>) return (*static_cast<Fn*>(p))(dys, needs);
       else return (*static_cast<Fn*>(p))(dys[0], needs);
@@ -105,13 +116,21 @@ class Backward {
   explicit operator bool() const { return target_ != nullptr; }
   Grads operator()(std::span<const Tensor> dys, Needs needs) { return call_(target_, dys, needs); }
   void reset() {
+    object_ = nullptr;
     if (target_) destroy_(std::exchange(target_, nullptr));
   }
+  void release() {
+    if (target_ && release_) release_(target_);
+    else reset();
+  }
+  void* python_object() const { return object_; }  // held by the closure; for Python's garbage collector
 
  private:
   alignas(std::max_align_t) std::byte room_[128];
   void* target_ = nullptr;
+  void* object_ = nullptr;
   void (*destroy_)(void*) = nullptr;
+  void (*release_)(void*) = nullptr;
   Grads (*call_)(void*, std::span<const Tensor>, Needs) = nullptr;
 };
 
@@ -122,11 +141,34 @@ struct ResultInfo {
   Device device;
 };
 
-struct NodeHooks {  // on the node itself (grad_fn.register_hook, register_prehook, anomaly mode)
-  using Post = std::function<void(Grads& inputs, std::span<const Tensor> outputs)>;
-  using Pre = std::function<void(std::span<Tensor> outputs)>;
-  std::vector<std::pair<int64_t, Post>> post;
-  std::vector<std::pair<int64_t, Pre>> pre;
+// A function somebody registered. Lists hold it shared: one that removes itself lives until it returns.
+template <class Signature>
+struct Hook {
+  int64_t id;
+  std::function<Signature> call;
+  void* object = nullptr;  // the Python object in it, for the garbage collector
+  uint32_t output = 0;     // of a hook on a gradient: which result it belongs to
+};
+template <class Signature>
+using Hooks = std::vector<std::shared_ptr<Hook<Signature>>>;
+
+// What is called around a node. The node holds it shared, and the handles that remove a hook hold it weakly.
+struct NodeHooks {
+  using Gradient = void(Tensor& dy);
+  using Before = void(std::span<Tensor> dys);
+  using After = void(Grads& dxs, std::span<const Tensor> dys);
+  using Accumulated = void(const Tensor& leaf);
+  struct Retained {
+    uint32_t output;
+    std::shared_ptr<TensorImpl*> tensor;  // empties when the tensor dies
+  };
+  Hooks<Gradient> gradient;        // on the gradient of a result, once it is complete: may replace it
+  std::vector<Retained> retained;  // tensors that keep it, as the hooks have left it
+  Hooks<Before> before;
+  Hooks<After> after;
+  Hooks<Accumulated> accumulated;  // of a leaf, after its .grad has changed
+
+  void remove(int64_t id);
 };
 
 struct Node : Counted {
@@ -135,28 +177,26 @@ struct Node : Counted {
   SmallVector<Edge, 3> edges;       // one for each input; a null node where no gradient is wanted
   SmallVector<ResultInfo, 1> results;
   Backward backward;                // emptied once it has run without retain_graph
-  bool released = false;            // that has happened
   bool undefined_ok = false;        // accepts undefined tensors for results nobody used (else they arrive as zeros)
   SourceLine line;                  // where it was recorded
-  std::unique_ptr<NodeHooks> hooks;
-  // For results whose tensors have hooks or retain their gradient: called when the gradient is complete.
-  struct Capture {
-    int64_t id;
-    uint32_t output;
-    Grad::Hook hook;
-  };
-  std::vector<Capture> captures;
+  std::shared_ptr<NodeHooks> hooks;
   TensorImpl* leaf = nullptr;       // of an accumulator: where to put the gradient (not owned: the leaf owns the node)
-  void* wrapper = nullptr;          // the Python object (custom Function nodes), not owned
-  std::function<void()> on_release; // drops what bindings attached
+  void* wrapper = nullptr;          // the Python object, not owned
 
   explicit Node(const char* name);
   static void destroy(Node* node);  // without recursion: a graph may be a million nodes deep
   static void* operator new(size_t);
   static void operator delete(void* p);
+
+  NodeHooks& hook_lists() {
+    if (!hooks) hooks = std::make_shared<NodeHooks>();
+    return *hooks;
+  }
 };
 
-inline bool Needs::operator[](size_t input) const { return static_cast<bool>(node_.edges[input].node); }
+inline bool Needs::operator[](size_t input) const {
+  return node_.edges[input].node && !(input < 64 && unwanted_ >> input & 1);
+}
 
 // An input kept for backward: unpacking checks that nobody has overwritten it since.
 class Saved {
@@ -164,7 +204,7 @@ class Saved {
   Saved() = default;
   explicit Saved(const Tensor& x);
   Tensor operator()() const;
-  explicit operator bool() const { return x_.defined(); }
+  explicit operator bool() const { return x_.defined() || packed_; }
 
  private:
   friend class SavedOutput;
@@ -172,7 +212,6 @@ class Saved {
   Ref<Node> node_;          // x's history when it was saved
   uint32_t output_ = 0;
   uint32_t version_ = 0;
-  bool requires_grad_ = false;
   std::shared_ptr<struct PackedTensor> packed_;  // what saved_tensors_hooks made of it
 };
 
@@ -225,7 +264,8 @@ Node* record(const char* name, std::span<const Tensor> ys, std::span<const Tenso
 Node* record_inplace(const char* name, const Tensor& x, Inputs inputs);
 Node* record_inplace(const char* name, const Tensor& x, std::span<const Tensor> inputs);
 
-// To be called before x is overwritten: throws PyTorch's RuntimeError where that would falsify a gradient.
+// To be called before x is overwritten: throws PyTorch's RuntimeError where that would falsify a gradient, and brings
+// the history of a stale view up to date.
 void check_inplace(const char* name, const Tensor& x);
 
 // The node x comes from (regenerated for a view whose base was overwritten), or null; and the edge for a new consumer.
@@ -241,11 +281,20 @@ void detach_(const Tensor& x);
 Tensor data(const Tensor& x);          // x.data: a version of its own
 void set_data(const Tensor& x, const Tensor& y);
 
-int64_t add_tensor_hook(const Tensor& x, Grad::Hook hook);
-void remove_tensor_hook(const Tensor& x, int64_t id);
+// The node where x's gradient arrives, whose hooks are x's: its own, or a leaf's accumulator.
+Node& gradient_node(const char* name, const Tensor& x);
 
 // While a node runs, the node; null otherwise.
 Node* running_node();
+class Running {  // `node`'s closure is being called; nested backward passes restore what was before
+ public:
+  explicit Running(Node* node);
+  ~Running();
+  Running(const Running&) = delete;
+
+ private:
+  Node* before_;
+};
 
 // pack/unpack of saved tensors (autograd.graph.saved_tensors_hooks); null when none are active.
 struct SavedTensorHooks {
@@ -260,6 +309,12 @@ bool anomaly_checks_nan();
 void set_anomaly(bool enabled, bool check_nan);
 
 // ---- running
+
+// The error of a node whose closure has let go of what it saved.
+inline constexpr const char* kRanBefore =
+    "backward: Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+    "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to "
+    "backward through the graph a second time or if you need to access saved tensors after calling backward.";
 
 struct BackwardOptions {
   bool retain_graph = false;

@@ -3,6 +3,9 @@
 
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
+#include <set>
+
 #include <cctype>
 
 #include "bindings/registry.h"
@@ -33,8 +36,13 @@ static std::string describe_line(void* code, int instruction) {
 
 // ---- graph nodes
 
+// The Python object of a node: the same for as long as somebody holds it.
 struct NodeHandle {
+  explicit NodeHandle(Ref<Node> n) : node(std::move(n)) {}
+  NodeHandle(const NodeHandle&) = delete;
+  ~NodeHandle() { node->wrapper = nullptr; }
   Ref<Node> node;
+  py::dict metadata;
 };
 
 // A Python object held by C++ closures, which may be destroyed without the interpreter's lock or after its end.
@@ -56,30 +64,6 @@ PyObject* call(const Kept& f, std::initializer_list<PyObject*> args) {
   return expect(PyObject_Vectorcall(f.get(), const_cast<PyObject**>(args.begin()), args.size(), nullptr));
 }
 
-// ---- hooks
-
-// hook(grad) -> a replacement or None
-Grad::Hook tensor_hook(PyObject* hook) {
-  return [hook = Kept(hook)](Tensor& dy) {
-    Object given(wrap(dy)), result(call(hook, {given.get()}));
-    if (result.get() == Py_None) return;
-    check_type(is_tensor(result.get()), "register_hook: a hook must return a Tensor or None, got ", Py_TYPE(result.get())->tp_name);
-    Tensor changed = to_tensor(result.get());
-    check(changed.sizes() == dy.sizes(), "register_hook: hook has changed the size of value: ", dy.sizes(), " to ", changed.sizes());
-    dy = changed;
-  };
-}
-
-struct HookHandle {  // what registering a hook gives: remove() takes it back
-  std::function<void()> remover;
-  int64_t id;
-  void remove() {
-    if (remover) std::exchange(remover, nullptr)();
-  }
-};
-
-int64_t next_node_hook = 0;
-
 py::object wrapped(const Tensor& x) { return py::reinterpret_steal<py::object>(wrap(x)); }
 
 py::tuple wrapped_list(std::span<const Tensor> list) {
@@ -88,32 +72,97 @@ py::tuple wrapped_list(std::span<const Tensor> list) {
   return tuple;
 }
 
-HookHandle add_node_hook(NodeHandle& h, const py::object& hook, bool before) {
-  Ref<Node> node = h.node;
-  if (!node->hooks) node->hooks = std::make_unique<NodeHooks>();
-  int64_t id = ++next_node_hook;
-  auto replace = [](const py::object& result, auto&& list) {
-    if (result.is_none()) return;
-    py::tuple values = py::isinstance<py::tuple>(result) ? py::cast<py::tuple>(result) : py::make_tuple(result);
-    for (size_t i = 0; i < values.size() && i < list.size(); ++i) list[i] = Cast<Tensor>::from(py::object(values[i]).ptr());
-  };
-  if (before) {
-    node->hooks->pre.emplace_back(id, [hook = Kept(hook.ptr()), replace](std::span<Tensor> dys) {
-      py::object given = wrapped_list({dys.data(), dys.size()});
-      replace(py::reinterpret_steal<py::object>(call(hook, {given.ptr()})), dys);
-    });
-  } else {
-    node->hooks->post.emplace_back(id, [hook = Kept(hook.ptr()), replace](Grads& dxs, std::span<const Tensor> dys) {
-      py::object inputs = wrapped_list({dxs.data(), dxs.size()}), outputs = wrapped_list(dys);
-      replace(py::reinterpret_steal<py::object>(call(hook, {inputs.ptr(), outputs.ptr()})), std::span<Tensor>(dxs.data(), dxs.size()));
-    });
+// ---- hooks
+
+struct HookHandle {  // what registering a hook gives: remove() takes it back; it keeps nothing alive
+  std::weak_ptr<NodeHooks> hooks;
+  int64_t id;
+  void remove() {
+    if (auto lists = hooks.lock()) lists->remove(id);
   }
-  return {[node, id, before] {
-    auto same = [id](const auto& entry) { return entry.first == id; };
-    if (!node->hooks) return;
-    if (before) std::erase_if(node->hooks->pre, same);
-    else std::erase_if(node->hooks->post, same);
-  }, id};
+};
+
+int64_t next_hook = 0;
+
+// Puts a hook into one of the node's lists.
+template <class Signature, class F>
+py::object add_hook(Node& node, Hooks<Signature> NodeHooks::*list, PyObject* object, uint32_t output, F&& call) {
+  check_type(PyCallable_Check(object), "register_hook: expected a callable, got ", Py_TYPE(object)->tp_name);
+  (node.hook_lists().*list).push_back(std::make_shared<Hook<Signature>>(Hook<Signature>{++next_hook, std::forward<F>(call), object, output}));
+  return py::cast(HookHandle{node.hooks, next_hook});
+}
+
+// hook(grad) -> a replacement or None
+PyObject* register_hook(PyObject* self, PyObject* hook) {
+  Tensor x = to_tensor(self);
+  Node& node = gradient_node("register_hook", x);
+  uint32_t output = node.leaf ? 0 : x->grad->output;
+  py::object handle = add_hook(node, &NodeHooks::gradient, hook, output, [hook = Kept(hook)](Tensor& dy) {
+    Object given(wrap(dy)), result(call(hook, {given.get()}));
+    if (result.get() == Py_None) return;
+    check_type(is_tensor(result.get()), "register_hook: a hook must return a Tensor or None, got ", Py_TYPE(result.get())->tp_name);
+    Tensor changed = to_tensor(result.get());
+    check(changed.sizes() == dy.sizes(), "register_hook: hook has changed the size of value: ", dy.sizes(), " to ", changed.sizes());
+    check(changed.dtype() == dy.dtype(), "register_hook: hook has changed the type of value: ", dy.dtype(), " to ", changed.dtype());
+    dy = changed;
+  });
+  track(self);
+  return handle.release().ptr();
+}
+
+PyObject* register_post_accumulate_grad_hook(PyObject* self, PyObject* hook) {
+  Tensor x = to_tensor(self);
+  check(x.is_leaf(), "register_post_accumulate_grad_hook: post accumulate grad hooks cannot be registered on non-leaf tensors");
+  Node& node = gradient_node("register_post_accumulate_grad_hook", x);
+  py::object handle = add_hook(node, &NodeHooks::accumulated, hook, 0, [hook = Kept(hook)](const Tensor& leaf) {
+    Object given(wrap(leaf)), result(call(hook, {given.get()}));
+    check(result.get() == Py_None, "register_post_accumulate_grad_hook: hooks should return None.");
+  });
+  track(self);
+  return handle.release().ptr();
+}
+
+// What a hook of a node has returned, in place of `list`: a tensor or a tuple of as many as there were.
+void replace(const py::object& result, std::span<Tensor> list) {
+  if (result.is_none()) return;
+  py::tuple values = py::isinstance<py::tuple>(result) ? py::cast<py::tuple>(result) : py::make_tuple(result);
+  check(values.size() == list.size(), "register_hook: hook has returned an incorrect number of values (got ", int64_t(values.size()), ", but expected ", int64_t(list.size()), ")");
+  for (size_t i = 0; i < list.size(); ++i) list[i] = Cast<Tensor>::from(py::object(values[i]).ptr());
+}
+
+py::object add_before_hook(NodeHandle& h, const py::object& hook) {
+  return add_hook(*h.node, &NodeHooks::before, hook.ptr(), 0, [hook = Kept(hook.ptr())](std::span<Tensor> dys) {
+    py::object given = wrapped_list({dys.data(), dys.size()});
+    replace(py::reinterpret_steal<py::object>(call(hook, {given.ptr()})), dys);
+  });
+}
+py::object add_after_hook(NodeHandle& h, const py::object& hook) {
+  return add_hook(*h.node, &NodeHooks::after, hook.ptr(), 0, [hook = Kept(hook.ptr())](Grads& dxs, std::span<const Tensor> dys) {
+    py::object inputs = wrapped_list({dxs.data(), dxs.size()}), outputs = wrapped_list(dys);
+    replace(py::reinterpret_steal<py::object>(call(hook, {inputs.ptr(), outputs.ptr()})), {dxs.data(), dxs.size()});
+  });
+}
+
+// ---- garbage collection: Python objects that a node holds and nobody else does
+
+int visit_node(const Ref<Node>& node, visitproc visit, void* arg) {
+  if (!node || node->count.load() != 1) return 0;
+  Py_VISIT(static_cast<PyObject*>(node->backward.python_object()));
+  if (!node->hooks || node->hooks.use_count() != 1) return 0;
+  auto visit_list = [&](const auto& list) {
+    for (const auto& hook : list)
+      if (hook.use_count() == 1) Py_VISIT(static_cast<PyObject*>(hook->object));
+    return 0;
+  };
+  if (int r = visit_list(node->hooks->gradient)) return r;
+  if (int r = visit_list(node->hooks->before)) return r;
+  if (int r = visit_list(node->hooks->after)) return r;
+  return visit_list(node->hooks->accumulated);
+}
+void clear_node(Ref<Node>& node) {
+  if (!node || node->count.load() != 1) return;
+  auto hooks = std::move(node->hooks);  // outlive the calls into Python that their end makes
+  if (node->backward.python_object()) node = nullptr;
 }
 
 // ---- custom functions
@@ -125,62 +174,100 @@ struct SavedHandle {  // one of ctx.saved_tensors
   py::object unpack() const { return wrapped(is_output ? output() : input()); }
 };
 
+// The derivative of a custom function: Python's backward.
+struct FunctionBackward {
+  Kept run, cls, ctx;             // _run_backward, the user's class, its ctx
+  bool materialize;               // gradients of outputs nobody used arrive as zeros
+  size_t inputs, outputs;         // how many Python gives and gets
+  size_t first;                   // the input that is edge 0: the one that was overwritten
+  std::vector<size_t> places;     // of the results among the outputs
+  std::vector<ResultInfo> results;
+
+  Grads operator()(std::span<const Tensor> dys, Needs) const {
+    py::tuple given(outputs);
+    for (size_t i = 0; i < outputs; ++i) given[i] = py::none();
+    for (size_t i = 0; i < places.size(); ++i) {
+      Tensor dy = i < dys.size() ? dys[i] : Tensor();
+      if (!dy.defined() && materialize) dy = zeros(results[i].sizes, results[i].dtype, results[i].device);
+      given[places[i]] = wrapped(dy);
+    }
+    py::int_ count(inputs);
+    Object found(call(run, {cls.get(), ctx.get(), given.ptr(), count.ptr()}));
+    Grads grads;
+    for (size_t i = 0; i < inputs; ++i) {
+      size_t from = i == 0 ? first : i <= first ? i - 1 : i;
+      grads.push_back(Cast<Tensor>::from(PyTuple_GET_ITEM(found.get(), from)));
+    }
+    return grads;
+  }
+  void release() const { py::handle(ctx.get()).attr("_release")(); }
+  void* python_object() const { return ctx.get(); }
+};
+
+// A copy of the class's name that lives as long as the process: nodes keep a pointer.
+const char* lasting(const std::string& name) {
+  static std::set<std::string> names;
+  return names.insert(name).first->c_str();
+}
+
+bool contains(const py::object& tuple, const py::handle& x) {
+  for (py::handle item : tuple)
+    if (item.is(x)) return true;
+  return false;
+}
+
 // Makes the outputs of a custom function the results of a node whose derivative is Python's backward.
 py::tuple record_function(const py::object& cls, const py::object& ctx, const py::tuple& args, const py::tuple& outputs, bool recording) {
-  auto contains = [](const py::object& tuple, const py::handle& x) {
-    for (py::handle item : tuple)
-      if (item.is(x)) return true;
-    return false;
-  };
   py::object dirty = ctx.attr("_dirty"), constant = ctx.attr("_non_differentiable"), to_save = ctx.attr("_to_save");
-  std::string name = py::cast<std::string>(cls.attr("__name__")) + "Backward";
+  const char* name = lasting(py::cast<std::string>(cls.attr("__name__")) + "Backward");
   py::list results;
   std::vector<Tensor> tensors;        // of the outputs that are tensors
   std::vector<size_t> places;
   for (size_t i = 0; i < outputs.size(); ++i) {
     py::object o = outputs[i];
     if (is_tensor(o.ptr())) {
+      Tensor y = to_tensor(o.ptr());
       // An input that comes back unchanged is a new tensor on the same memory, so that its history stays its own.
-      if (contains(args, o) && !contains(dirty, o)) o = wrapped(recording ? make_view(to_tensor(o.ptr()), to_tensor(o.ptr()).sizes(), to_tensor(o.ptr()).strides(), to_tensor(o.ptr()).offset()) : to_tensor(o.ptr()));
+      if (contains(args, o) && !contains(dirty, o)) o = wrapped(recording ? make_view(y, y.sizes(), y.strides(), y.offset()) : y);
       tensors.push_back(to_tensor(o.ptr()));
       places.push_back(i);
     }
     results.append(o);
   }
+  std::vector<Tensor> inputs;
+  for (py::handle a : args) inputs.push_back(is_tensor(a.ptr()) ? to_tensor(a.ptr()) : Tensor());
+  size_t first = 0;
   for (py::handle d : dirty) {
     Tensor x = to_tensor(d.ptr());
-    if (recording) check_inplace(name.c_str(), x);
-    x.bump_version(name.c_str());
+    check(contains(outputs, d), name, ": Some elements marked as dirty during the forward method were not returned as output. The inputs that are modified inplace must all be outputs of the Function.");
+    if (recording) {
+      check_inplace(name, x);
+      check(!x->base || tensors.size() == 1, name, ": If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return more than one Tensor.");
+    }
+    while (first < inputs.size() && !(inputs[first].defined() && inputs[first].is_same(x))) ++first;
+    check(first < inputs.size(), name, ": mark_dirty only accepts input tensors, but an argument is none of the inputs");
+    x.bump_version(name);
   }
   Node* node = nullptr;
   if (recording) {
-    static std::vector<std::unique_ptr<std::string>> names;  // nodes keep a pointer
-    const char* kept = nullptr;
-    for (auto& n : names)
-      if (*n == name) kept = n->c_str();
-    if (!kept) kept = names.emplace_back(std::make_unique<std::string>(name))->c_str();
-    std::vector<Tensor> inputs;
-    for (py::handle a : args) inputs.push_back(is_tensor(a.ptr()) ? to_tensor(a.ptr()) : Tensor());
-    bool overwrites = py::len(dirty) > 0 && tensors.size() == 1;
-    std::vector<Tensor> differentiable;
-    for (const Tensor& y : tensors) differentiable.push_back(contains(constant, wrapped(y)) ? Tensor() : y);
-    if (overwrites && is_tensor(args.size() ? py::object(args[0]).ptr() : Py_None) && tensors[0].is_same(inputs[0])) {
-      node = record_inplace(kept, tensors[0], inputs);
+    if (py::len(dirty) == 1 && tensors.size() == 1) {
+      std::rotate(inputs.begin(), inputs.begin() + first, inputs.begin() + first + 1);
+      node = record_inplace(name, tensors[0], inputs);
     } else {
+      first = 0;
       for (const Tensor& y : tensors)
-        if (y->grad) y->grad->requires_grad = false;
-      node = record(kept, tensors, inputs);
-      if (node)
-        for (size_t i = 0; i < tensors.size(); ++i)
-          if (!differentiable[i].defined() && tensors[i]->grad) {
-            tensors[i]->grad->node = nullptr;
-            tensors[i]->grad->requires_grad = false;
-          }
+        if (y->grad && !y->grad->node) y->grad->requires_grad = false;
+      node = record(name, tensors, inputs);
     }
+    for (const Tensor& y : tensors)
+      if (node && y->grad && contains(constant, wrapped(y))) {
+        y->grad->node = nullptr;
+        y->grad->requires_grad = false;
+      }
   }
   py::list saved;
   for (py::handle s : to_save) {
-    if (s.is_none()) {
+    if (s.is_none() || !recording) {
       saved.append(py::none());
       continue;
     }
@@ -193,26 +280,12 @@ py::tuple record_function(const py::object& cls, const py::object& ctx, const py
   ctx.attr("_saved") = py::tuple(saved);
   ctx.attr("_to_save") = py::tuple();
   if (node) {
-    node->undefined_ok = true;  // zeros are made here, where ctx says so
-    bool materialize = py::cast<bool>(ctx.attr("_materialize"));
-    py::object run = py::module_::import("tessel.autograd.function").attr("_run_backward");
-    size_t count = args.size(), all = outputs.size();
+    node->undefined_ok = true;  // zeros are made in FunctionBackward, where ctx says so
     std::vector<ResultInfo> infos;
     for (const Tensor& y : tensors) infos.push_back({y.sizes(), y.dtype(), y.device()});
-    node->backward = [run = Kept(run.ptr()), cls = Kept(cls.ptr()), ctx = Kept(ctx.ptr()), materialize, count, all, places, infos](std::span<const Tensor> dys, Needs) -> Grads {
-      py::tuple given(all);
-      for (size_t i = 0; i < all; ++i) given[i] = py::none();
-      for (size_t i = 0; i < places.size(); ++i) {
-        Tensor dy = i < dys.size() ? dys[i] : Tensor();
-        if (!dy.defined() && materialize) dy = zeros(infos[i].sizes, infos[i].dtype, infos[i].device);
-        given[places[i]] = wrapped(dy);
-      }
-      py::object n = py::int_(count);
-      Object result(call(run, {cls.get(), ctx.get(), given.ptr(), n.ptr()}));
-      Grads grads;
-      for (size_t i = 0; i < count; ++i) grads.push_back(Cast<Tensor>::from(PyTuple_GET_ITEM(result.get(), i)));
-      return grads;
-    };
+    py::object run = py::module_::import("tessel.autograd.function").attr("_run_backward");
+    node->backward = FunctionBackward{Kept(run.ptr()), Kept(cls.ptr()), Kept(ctx.ptr()), py::cast<bool>(ctx.attr("_materialize")),
+                                      args.size(), outputs.size(), first, std::move(places), std::move(infos)};
   }
   return py::tuple(results);
 }
@@ -236,7 +309,10 @@ std::string node_name(const Node& node) {
 
 PyObject* wrap_node(const Ref<Node>& node) {
   if (!node) Py_RETURN_NONE;
-  return py::cast(NodeHandle{node}).release().ptr();
+  if (node->wrapper) return Py_NewRef(static_cast<PyObject*>(node->wrapper));
+  PyObject* handle = py::cast(std::make_unique<NodeHandle>(node)).release().ptr();
+  node->wrapper = handle;
+  return handle;
 }
 
 void bind_autograd(PyObject* module) {
@@ -249,11 +325,12 @@ void bind_autograd(PyObject* module) {
         for (const Edge& e : h.node->edges) list.append(py::make_tuple(py::reinterpret_steal<py::object>(wrap_node(e.node)), e.output));
         return py::tuple(list);
       })
-      .def("register_hook", [](NodeHandle& h, const py::object& hook) { return add_node_hook(h, hook, false); }, py::arg("fn"), "fn(grad_inputs, grad_outputs) after the node has run; may replace grad_inputs.")
-      .def("register_prehook", [](NodeHandle& h, const py::object& hook) { return add_node_hook(h, hook, true); }, py::arg("fn"), "fn(grad_outputs) before the node runs; may replace them.")
+      .def("register_hook", &add_after_hook, py::arg("fn"), "fn(grad_inputs, grad_outputs) after the node has run; may replace grad_inputs.")
+      .def("register_prehook", &add_before_hook, py::arg("fn"), "fn(grad_outputs) before the node runs; may replace them.")
+      .def_property_readonly("variable", [](const NodeHandle& h) { return wrapped(Tensor::share(h.node->leaf)); }, "Of an accumulator: the leaf, or None when it is gone.")
+      .def_readonly("metadata", &NodeHandle::metadata, "A dictionary for whoever walks the graph.")
+      .def("_sequence_nr", [](const NodeHandle& h) { return h.node->sequence; })
       .def_property_readonly("source_line", [](const NodeHandle& h) { return h.node->line.describe(); }, "file:line that recorded the node.")
-      .def("__eq__", [](const NodeHandle& a, const py::object& b) { return py::isinstance<NodeHandle>(b) && a.node == py::cast<NodeHandle&>(b).node; })
-      .def("__hash__", [](const NodeHandle& h) { return reinterpret_cast<uintptr_t>(h.node.get()) >> 4; })
       .def("__repr__", [](const NodeHandle& h) { return "<" + node_name(*h.node) + ">"; });
   py::class_<HookHandle>(m, "RemovableHandle", "What registering a hook gives back.")
       .def("remove", &HookHandle::remove, "Takes the hook back.")
@@ -301,20 +378,10 @@ void bind_autograd(PyObject* module) {
          },
          "Accumulates the gradients of the leaves this tensor was computed from.", kMethod);
   add_op("requires_grad_(Tensor input, bool requires_grad=True) -> Tensor", +[](Tensor& x, bool on) -> Tensor& { set_requires_grad(x, on); return x; }, "", kMethod);
-  add_op("register_hook(Tensor input, object hook) -> object", +[](const Tensor& x, PyObject* hook) {
-    int64_t id = add_tensor_hook(x, tensor_hook(hook));
-    return py::cast(HookHandle{[x, id] { remove_tensor_hook(x, id); }, id}).release().ptr(); }, "hook(grad) is called with the tensor's gradient; it may return another one.", kMethod);
-  add_op("register_post_accumulate_grad_hook(Tensor input, object hook) -> object", +[](const Tensor& x, PyObject* hook) {
-    check(x.is_leaf(), "register_post_accumulate_grad_hook: post accumulate grad hooks cannot be registered on non-leaf tensors");
-    check(x.requires_grad(), "register_post_accumulate_grad_hook: cannot register a hook on a tensor that doesn't require gradient");
-    int64_t id = ++next_node_hook;
-    TensorImpl* impl = x.impl();  // the hook lives in the tensor: no counted handle, which would be a cycle
-    x.autograd().after_accumulate.emplace_back(id, [hook = Kept(hook), impl] {
-      Object given(wrap(Tensor::share(impl)));
-      Object result(call(hook, {given.get()}));
-    });
-    return py::cast(HookHandle{[x, id] { std::erase_if(x.autograd().after_accumulate, [id](const auto& entry) { return entry.first == id; }); }, id}).release().ptr(); },
+  add_op("register_hook(object input, object hook) -> object", &register_hook, "hook(grad) is called with the tensor's gradient; it may return another one.", kMethod);
+  add_op("register_post_accumulate_grad_hook(object input, object hook) -> object", &register_post_accumulate_grad_hook,
          "hook(tensor) is called after the gradient was accumulated into .grad.", kMethod);
+  add_op("_is_view(Tensor input) -> bool", +[](const Tensor& x) { return static_cast<bool>(x->base); }, "", kMethod);
   add_op("retain_grad(Tensor input) -> None", &retain_grad, "", kMethod);
   add_op("detach_(Tensor input) -> Tensor", +[](Tensor& x) -> Tensor& { detach_(x); return x; }, "", kBoth);
 }

@@ -53,31 +53,43 @@ void tensor_dealloc(PyObject* self) {
     // Ownership turns round: the tensor holds the wrapper now, which no longer counts as an owner.
     Py_SET_REFCNT(self, 1);
     t->impl->owns_wrapper = true;
-    t->impl->count.fetch_sub(1);
+    if (t->impl->count.fetch_sub(1) == 1) TensorImpl::destroy(t->impl);  // another thread has dropped it meanwhile
     return;
   }
   destroy_wrapper(self);
 }
 
-// The last owner of a tensor that holds its wrapper has gone.
-void drop_wrapper(TensorImpl* impl) {
-  if (!Py_IsInitialized()) return;
+// The last owner of a tensor that holds its wrapper has gone. The wrapper takes the tensor over and dies with it, as it
+// would have had Python let go of it now: __del__ and callbacks of weak references see a whole tensor.
+bool drop_wrapper(TensorImpl* impl) {
+  if (!Py_IsInitialized()) return false;
   PyGILState_STATE state = PyGILState_Ensure();
-  auto* self = static_cast<PyObject*>(impl->wrapper);
   impl->owns_wrapper = false;
-  impl->wrapper = nullptr;
-  object_of(self)->impl = nullptr;
-  Py_DECREF(self);
+  impl->count.store(1);
+  Py_DECREF(static_cast<PyObject*>(impl->wrapper));
   PyGILState_Release(state);
+  return true;
 }
 
-int tensor_traverse(PyObject* self, visitproc visit, void* arg) {
-  TensorObject* t = object_of(self);
-  Py_VISIT(t->dict);
-  if (Py_TYPE(self)->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_VISIT(Py_TYPE(self));
+// What a wrapper that is the only owner of its tensor holds through it.
+Grad* grad_of_sole_owner(PyObject* self) {
+  TensorImpl* impl = object_of(self)->impl;
+  return impl && impl->grad && !impl->owns_wrapper && impl->count.load() == 1 ? impl->grad.get() : nullptr;
+}
+
+int tensor_traverse(PyObject* self, visitproc visit, void* arg) {  // a subclass's type is visited by Python's own
+  Py_VISIT(object_of(self)->dict);
+  if (Grad* grad = grad_of_sole_owner(self)) {
+    if (int r = visit_node(grad->node, visit, arg)) return r;
+    return visit_node(grad->accumulator, visit, arg);
+  }
   return 0;
 }
 int tensor_clear(PyObject* self) {
+  if (Grad* grad = grad_of_sole_owner(self)) {
+    clear_node(grad->node);
+    clear_node(grad->accumulator);
+  }
   Py_CLEAR(object_of(self)->dict);
   return 0;
 }
@@ -90,6 +102,7 @@ PyObject* alloc_wrapper(PyTypeObject* type) {
   }
   auto* t = PyObject_GC_New(TensorObject, type);
   if (!t) throw PythonException();
+  t->impl = nullptr;
   t->dict = t->weakrefs = nullptr;
   if (type != &TensorType) PyObject_GC_Track(t);  // a plain tensor is tracked when it gets a __dict__
   return reinterpret_cast<PyObject*>(t);
@@ -101,7 +114,15 @@ PyObject* wrap_as(PyTypeObject* type, const Tensor& x) {
   PyObject* self = alloc_wrapper(type);
   object_of(self)->impl = x.ref().leak();
   x->wrapper = self;
+  if (x->grad) {
+    const Node* node = x->grad->node ? x->grad->node.get() : x->grad->accumulator.get();
+    if (node && (node->hooks || node->backward.python_object())) track(self);
+  }
   return self;
+}
+
+void track(PyObject* tensor) {
+  if (!PyObject_GC_IsTracked(tensor)) PyObject_GC_Track(tensor);
 }
 
 PyObject* wrap(const Tensor& x) {
@@ -216,6 +237,13 @@ PyObject* get_mT(PyObject* self, void*) {
     return wrap(transpose(x, -2, -1));
   });
 }
+PyObject* get_H(PyObject* self, void*) {
+  return guarded([&] {
+    Tensor x = to_tensor(self);
+    check(x.dim() == 2 || x.dim() == 0, "H: tensor.H is only supported on matrices (2-D tensors). Got ", x.dim(), "-D tensor.");
+    return wrap(x.dim() ? transpose(x, 0, 1) : x);
+  });
+}
 PyObject* get_base(PyObject* self, void*) {
   return guarded([&] { return wrap(Tensor(impl_of(self)->base)); });
 }
@@ -229,7 +257,7 @@ PyObject* get_is_cuda(PyObject* self, void*) { return wrap(impl_of(self)->device
 PyObject* get_is_cpu(PyObject* self, void*) { return wrap(impl_of(self)->device.is_cpu()); }
 PyObject* get_itemsize(PyObject* self, void*) { return wrap(item_size(impl_of(self)->dtype)); }
 PyObject* get_nbytes(PyObject* self, void*) { return wrap(impl_of(self)->numel * item_size(impl_of(self)->dtype)); }
-PyObject* get_retains_grad(PyObject* self, void*) { return wrap(impl_of(self)->grad && impl_of(self)->grad->retains_grad); }
+PyObject* get_retains_grad(PyObject* self, void*) { return wrap(impl_of(self)->grad && impl_of(self)->grad->retained); }
 PyObject* get_false(PyObject*, void*) { Py_RETURN_FALSE; }
 PyObject* get_grad_fn(PyObject* self, void*) {
   return guarded([&] { return wrap_node(grad_fn(to_tensor(self))); });
@@ -257,6 +285,8 @@ PyGetSetDef tensor_getset[] = {
     {"data", get_data, set_data_attribute, "The same values without history and with a version of their own.", nullptr},
     {"T", get_T, nullptr, "The dimensions in reverse order.", nullptr},
     {"mT", get_mT, nullptr, "The last two dimensions swapped.", nullptr},
+    {"H", get_H, nullptr, "The conjugate transpose of a matrix.", nullptr},
+    {"mH", get_mT, nullptr, "The conjugate transpose of each matrix.", nullptr},
     {"_base", get_base, nullptr, "Of a view: the tensor it is a view of.", nullptr},
     {"_version", get_version, nullptr, "How often the memory was written in place.", nullptr},
     {"is_cuda", get_is_cuda, nullptr, nullptr, nullptr},

@@ -12,5 +12,10 @@ void index_set(const Tensor& x, PyObject* key, PyObject* value);
 PyObject* construct(PyTypeObject* type, PyObject* args, PyObject* kwargs);
 // A node of the graph as a Python object; None for null (autograd.cpp)
 PyObject* wrap_node(const Ref<Node>& node);
+// For the garbage collector: Python objects that hold nobody but a node, which nobody but its tensor holds (autograd.cpp)
+int visit_node(const Ref<Node>& node, visitproc visit, void* arg);
+void clear_node(Ref<Node>& node);
+// Shows a tensor's object to the garbage collector, as it holds others now.
+void track(PyObject* tensor);
 
 }  // namespace tessel::python

@@ -34,7 +34,7 @@ void TensorImpl::update_layout() {
 }
 
 void TensorImpl::destroy(TensorImpl* impl) {
-  if (impl->owns_wrapper) drop_wrapper(impl);
+  if (impl->owns_wrapper && drop_wrapper(impl)) return;
   delete impl;
 }
 

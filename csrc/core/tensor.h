@@ -1,6 +1,5 @@
 // What a tensor is: a counted handle on {storage, sizes, strides, offset, dtype} with an optional autograd part.
 #pragma once
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -19,16 +18,12 @@ enum class ViewKind : uint8_t { none, plain, multi_output, no_grad };
 
 // The autograd part of a tensor, made when it is needed.
 struct Grad {
-  using Hook = std::function<void(Tensor& grad)>;  // may replace the gradient
-
   Ref<TensorImpl> grad;
   Ref<Node> node;          // who made the tensor; null for a leaf
   uint32_t output = 0;     // which result of `node` it is
   Ref<Node> accumulator;   // where a leaf's gradients arrive
   bool requires_grad = false;
-  bool retains_grad = false;
-  std::vector<std::pair<int64_t, Hook>> hooks;             // on the gradient, by id
-  std::vector<std::pair<int64_t, std::function<void()>>> after_accumulate;  // post-accumulate-grad hooks of a leaf
+  std::shared_ptr<TensorImpl*> retained;  // of a result that keeps its gradient: the tensor, for the node that fills it in
 
   Grad();   // in autograd/node.cpp, where Node is known
   ~Grad();
@@ -59,7 +54,7 @@ struct TensorImpl : Counted {
   static void destroy(TensorImpl* impl);
   static void* operator new(size_t) { return Recycler<sizeof(TensorImpl)>::get(); }
   static void operator delete(void* p) { Recycler<sizeof(TensorImpl)>::put(p); }
-  using WrapperDropper = void (*)(TensorImpl*);
+  using WrapperDropper = bool (*)(TensorImpl*);  // true when the wrapper has taken the tensor over
   static constinit inline WrapperDropper drop_wrapper = nullptr;  // installed by bindings
 };
 

@@ -123,9 +123,9 @@ const char* writer_name(const char* name) {
   return found->second.c_str();
 }
 
-// A value an op keeps for its derivative, which the op is about to overwrite: keeps a copy.
+// A value an op keeps for its derivative: a copy, with its history, where the op is about to overwrite it.
 Tensor before_write(const Tensor& x, const Into& into, bool needed) {
-  return needed && into.kind == Into::inplace && x.is_same(*into.tensor) ? clone(detach(x)) : x;
+  return needed && into.kind == Into::inplace && x->storage == (*into.tensor)->storage ? clone(x) : x;
 }
 
 Node* record_result(const char* name, const Tensor& y, const Into& into, Inputs inputs) {
@@ -201,18 +201,18 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b, const Params& params,
 
   bool wanted = (a->grad || b->grad || a->base || b->base) && description.gives != Gives::boolean && wants_grad({a, b});
   int uses = wanted ? binary_uses(op, a.requires_grad(), b.requires_grad()) : 0;
-  Tensor kept_a = wanted ? before_write(a, into, uses & kUsesX) : Tensor();
+  Tensor kept_a = wanted ? before_write(a, into, uses & kUsesX) : Tensor(), kept_b = wanted ? before_write(b, into, uses & kUsesB) : Tensor();
   run(name, y, y.numel(), kernels(y).binary, op, plan({&y, &a, &b}), compute_type(description.gives == Gives::real ? type : common), params);
   if (into) y.bump_version(writer_name(name));
 
   if (Node* node = wanted ? record_result(name, y, into, {a, b}) : nullptr) {
     if (op == Binary::mul) {  // the commonest, kept short
-      node->backward = [a = (uses & kUsesX) ? Saved(kept_a) : Saved(), b = (uses & kUsesB) ? Saved(b) : Saved()](const Tensor& dy, Needs needs) -> Grads {
+      node->backward = [a = (uses & kUsesX) ? Saved(kept_a) : Saved(), b = (uses & kUsesB) ? Saved(kept_b) : Saved()](const Tensor& dy, Needs needs) -> Grads {
         return {needs[0] ? mul(dy, b()) : Tensor(), needs[1] ? mul(dy, a()) : Tensor()};
       };
       return y;
     }
-    node->backward = [op, params, a = (uses & kUsesX) ? Saved(kept_a) : Saved(), b = (uses & kUsesB) ? Saved(b) : Saved(), y = (uses & kUsesY) ? SavedOutput(y) : SavedOutput()](const Tensor& dy, Needs needs) -> Grads {
+    node->backward = [op, params, a = (uses & kUsesX) ? Saved(kept_a) : Saved(), b = (uses & kUsesB) ? Saved(kept_b) : Saved(), y = (uses & kUsesY) ? SavedOutput(y) : SavedOutput()](const Tensor& dy, Needs needs) -> Grads {
       return binary_algebra(op, a(), b(), y(), dy, params, needs);
     };
   }
@@ -253,11 +253,11 @@ Tensor ternary(Ternary op, const Tensor& a, const Tensor& b, const Tensor& c, co
   if (into) check_overlap(name, y, a), check_overlap(name, y, b), check_overlap(name, y, c);
   bool wanted = wants_grad({a, b, c});
   int uses = wanted ? ternary_uses(op) : 0;
-  Tensor kept_a = before_write(a, into, wanted && (uses & kUsesX));
+  Tensor kept_a = before_write(a, into, wanted && (uses & kUsesX)), kept_b = before_write(b, into, wanted && (uses & kUsesB)), kept_c = before_write(c, into, wanted && (uses & kUsesC));
   run(name, y, y.numel(), kernels(y).ternary, op, plan({&y, &a, &b, &c}), compute_type(type), params);
   if (into) y.bump_version(writer_name(name));
   if (Node* node = wanted ? record_result(name, y, into, {a, b, c}) : nullptr)
-    node->backward = [op, params, a = (uses & kUsesX) ? Saved(kept_a) : Saved(), b = (uses & kUsesB) ? Saved(b) : Saved(), c = (uses & kUsesC) ? Saved(c) : Saved()](const Tensor& dy, Needs needs) -> Grads {
+    node->backward = [op, params, a = (uses & kUsesX) ? Saved(kept_a) : Saved(), b = (uses & kUsesB) ? Saved(kept_b) : Saved(), c = (uses & kUsesC) ? Saved(kept_c) : Saved()](const Tensor& dy, Needs needs) -> Grads {
       return ternary_algebra(op, a(), b(), c(), dy, params, needs);
     };
   return y;

@@ -33,11 +33,11 @@ def __getattr__(name: str):
         raise AttributeError(f"module 'tessel.autograd' has no attribute '{name}'")
     import importlib
 
-    module, attribute = _LAZY[name]
-    found = importlib.import_module(f"{__name__}.{module}")
-    value = found if attribute is None else getattr(found, attribute)
-    globals()[name] = value
-    return value
+    found = importlib.import_module(f"{__name__}.{_LAZY[name][0]}")
+    for key, (module, attribute) in _LAZY.items():  # all of the module's: importing gradcheck has put a module where its function belongs
+        if module == _LAZY[name][0]:
+            globals()[key] = found if attribute is None else getattr(found, attribute)
+    return globals()[name]
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802 - PyTorch's name from before tensors had gradients

@@ -52,6 +52,11 @@ class FunctionCtx:
 
     saved_variables = saved_tensors
 
+    def _release(self) -> None:
+        """The graph has run and is not retained: what was saved goes."""
+        if self._saved:
+            self._saved = None
+
 
 class Function:
     """Base of custom functions. A subclass writes two static methods:
