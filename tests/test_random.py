@@ -274,6 +274,20 @@ def test_generator_state():
         g.set_state(torch.zeros(3, dtype=torch.uint8))
 
 
+def test_generators_are_pickled():
+    g = torch.Generator().manual_seed(3)
+    torch.rand(2, generator=g)
+    other = pickle.loads(pickle.dumps(g))
+    assert torch.equal(torch.rand(5, generator=g), torch.rand(5, generator=other))
+
+
+def test_poisson():
+    for rate in (0.0, 0.5, 4.0, 10.0, 60.0, 1000.0):
+        x = torch.poisson(torch.full((40_000,), rate, dtype=torch.float64)).numpy()
+        assert (x == np.floor(x)).all() and (x >= 0).all()
+        assert abs(x.mean() - rate) <= 5 * math.sqrt(rate / 40_000) and abs(x.var() - rate) <= 6 * rate * math.sqrt((2 + 1 / max(rate, 0.1)) / 40_000)
+
+
 def test_global_state():
     torch.manual_seed(21)
     state = torch.get_rng_state()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tessel as torch
-from tests import promotion
+from tests import STANDS_IN, promotion
 
 DTYPES = promotion.DTYPES
 WITH_NUMPY = [d for d in DTYPES if d != "bfloat16"]
@@ -383,6 +383,64 @@ def test_the_buffer_protocol():
     assert x[1, 2].item() == 9
     with pytest.raises((BufferError, TypeError, RuntimeError)):
         memoryview(torch.ones(2, requires_grad=True))
+
+
+@pytest.mark.skipif(STANDS_IN, reason="PyTorch resizes memory that numpy looks at")
+def test_lent_memory_does_not_move():
+    x = torch.zeros(4)
+    a = x.numpy()
+    with pytest.raises(RuntimeError, match="(?i)shared"):
+        x.resize_(1000)
+    a[0] = 5
+    assert x[0].item() == 5
+
+
+def test_lists_that_change_or_hold_themselves():
+    class Emptying:
+        def __float__(self):
+            numbers.clear()
+            return 1.0
+
+    numbers = [Emptying(), 2.0, 3.0]
+    with pytest.raises((ValueError, RuntimeError, IndexError)):
+        torch.tensor(numbers, dtype=torch.float32)
+    endless = [1, 2]
+    endless.append(endless)
+    with pytest.raises((TypeError, RuntimeError, ValueError)):
+        torch.tensor(endless, dtype=torch.int64 if STANDS_IN else None)
+
+
+def test_what_has_an_array_is_data():
+    class Data:
+        def __array__(self, dtype=None, copy=None):
+            return np.arange(3)
+
+    assert torch.as_tensor(Data() if not STANDS_IN else np.arange(3)).tolist() == [0, 1, 2]
+
+
+@pytest.mark.skipif(STANDS_IN, reason="it counts tessel's memory")
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x: x.__dlpack__(),
+        lambda x: x.__dlpack__(max_version=(1, 0)),
+        lambda x: torch.from_dlpack(np.from_dlpack(x)),
+        lambda x: torch.from_numpy(x.numpy()),
+        lambda x: torch.frombuffer(memoryview(x), dtype=torch.uint8),
+        lambda x: np.asarray(x),
+        lambda x: pickle.loads(pickle.dumps([x, x[1:]])),
+        lambda x: copy.deepcopy([x, x[1:]]),
+        lambda x: x.untyped_storage().tensor(),
+    ],
+)
+def test_no_way_out_keeps_memory(use):
+    use(torch.zeros(1000))
+    gc.collect()
+    before = torch.memory_stats()["allocated_bytes"]
+    for _ in range(10):
+        use(torch.zeros(1000))
+    gc.collect()
+    assert torch.memory_stats()["allocated_bytes"] == before
 
 
 def test_as_tensor():

@@ -122,7 +122,8 @@ struct Seen {
   }
 };
 
-void look(PyObject* data, Seen& seen) {
+// `depth` levels of sequences may follow: more would not fit, and a list that holds itself has no end.
+void look(PyObject* data, int depth, Seen& seen) {
   if (PyFloat_CheckExact(data)) seen.real = true;
   else if (PyLong_CheckExact(data)) seen.integer = true;
   else if (PyBool_Check(data)) seen.boolean = true;
@@ -134,12 +135,13 @@ void look(PyObject* data, Seen& seen) {
   else if (PyComplex_Check(data)) fail<NotImplementedError>("tensor: complex tensors are not there yet");
   else if (is_text(data)) fail<TypeError>("tensor: new(): invalid data type '", type_name(data), "'");
   else if (is_nested(data)) {
+    check_type(depth > 0, "tensor: expected a number, got ", type_name(data), ", a sequence deeper than the others");
     Object list = as_list(data);
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i) {
       PyObject* o = PySequence_Fast_GET_ITEM(list.get(), i);
       if (PyFloat_CheckExact(o)) seen.real = true;
       else if (PyLong_CheckExact(o)) seen.integer = true;
-      else look(Object::share(o).get(), seen);
+      else look(Object::share(o).get(), depth - 1, seen);
     }
   } else {
     fail<RuntimeError>("tensor: Could not infer dtype of ", type_name(data));
@@ -186,7 +188,7 @@ template <class T> void fill(PyObject* data, const Tensor& y) {
 Tensor from_sequence(PyObject* data, std::optional<DType> wanted) {
   const Dims sizes = sizes_of(data);
   Seen seen;
-  if (!wanted && (sizes.empty() || sizes.numel() > 0)) look(data, seen);
+  if (!wanted && (sizes.empty() || sizes.numel() > 0)) look(data, sizes.size(), seen);
   const DType dtype = wanted.value_or(seen.dtype());
   if (is_complex(dtype)) fail<NotImplementedError>("tensor: complex tensors are not there yet (", dtype, ")");
   const bool half = dtype == DType::float16 || dtype == DType::bfloat16;

@@ -58,8 +58,6 @@ void add_conversions() {
   add_conversion<DType::int8>("char(Tensor input, *, object memory_format=None) -> Tensor");
   add_conversion<DType::uint8>("byte(Tensor input, *, object memory_format=None) -> Tensor");
   add_conversion<DType::bool_>("bool(Tensor input, *, object memory_format=None) -> Tensor");
-  add_conversion<DType::complex64>("cfloat(Tensor input, *, object memory_format=None) -> Tensor");
-  add_conversion<DType::complex128>("cdouble(Tensor input, *, object memory_format=None) -> Tensor");
   // "tessel.FloatTensor" and back stand with those classes, in Python.
   add_op("type(Tensor input, object dtype=None, bool non_blocking=False) -> object", +[](PyObject* x, PyObject* dtype, bool) {
     if (is_dtype(dtype)) return wrap(to(to_tensor(x), to_dtype(dtype), impl_of(x)->device));

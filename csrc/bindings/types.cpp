@@ -397,7 +397,19 @@ void bind_types(PyObject* module) {
              copy->set_state(g.get_state());
              return copy;
            })
-      .def_property_readonly("device", [](const Generator&) { return Device{}; });
+      .def_property_readonly("device", [](const Generator&) { return Device{}; })
+      .def(py::pickle(
+          [](const Generator& g) {
+            Generator::State state = g.get_state();
+            return py::bytes(reinterpret_cast<const char*>(state.data()), state.size());
+          },
+          [](const py::bytes& state) {
+            std::string_view bytes(state);
+            auto g = std::make_unique<Generator>();
+            g->set_state({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+            return g;
+          }));
+  m.def("_current_generator", [] { return &default_generator(); }, py::return_value_policy::reference, "What this thread draws from by default.");
   m.attr("default_generator") = py::cast(&default_generator(), py::return_value_policy::reference);
 }
 

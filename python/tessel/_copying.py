@@ -7,14 +7,14 @@ from typing import Any
 
 from ._C import Tensor, UntypedStorage
 
-# Storage -> the one Python object for it while somebody holds it: by that, pickle's memo sees that tensors share.
-_objects: weakref.WeakValueDictionary[UntypedStorage, UntypedStorage] = weakref.WeakValueDictionary()
+# A storage's address -> its one Python object while somebody holds it: by that, pickle's memo sees that tensors share.
+_objects: weakref.WeakValueDictionary[int, UntypedStorage] = weakref.WeakValueDictionary()
 
 
 def reduce(x: Tensor) -> tuple[Any, ...]:
     """How pickle takes a tensor apart."""
     storage = x.untyped_storage()
-    storage = _objects.setdefault(storage, storage)
+    storage = _objects.setdefault(hash(storage), storage)  # the hash is the address
     parts = (type(x), storage, x.dtype, x.storage_offset(), tuple(x.shape), x.stride(), x.requires_grad)
     return rebuild_tensor, parts, x.__dict__ or None
 

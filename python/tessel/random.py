@@ -1,4 +1,4 @@
-"""The default generator: seeds and states. One stream for every device."""
+"""The default generator: seeds and states. One stream for every device; a DataLoader's workers have their own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from ._C import Generator, Tensor, default_generator
+from ._C import Generator, Tensor, _current_generator
 
 __all__ = ["fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
 
@@ -20,27 +20,27 @@ def manual_seed(seed: int) -> Generator:
     seed = int(seed)
     if not -(1 << 63) <= seed < 1 << 64:
         raise ValueError(f"manual_seed: overflow, the seed {seed} does not fit into 64 bits")
-    return default_generator.manual_seed(seed)
+    return _current_generator().manual_seed(seed)
 
 
 def seed() -> int:
     """Seeds the stream from the operating system and returns that seed."""
-    return default_generator.seed()
+    return _current_generator().seed()
 
 
 def initial_seed() -> int:
     """What the stream was last seeded with."""
-    return default_generator.initial_seed()
+    return _current_generator().initial_seed()
 
 
 def get_rng_state() -> Tensor:
     """Where the stream is, as a uint8 tensor for `set_rng_state`."""
-    return default_generator.get_state()
+    return _current_generator().get_state()
 
 
 def set_rng_state(new_state: Tensor) -> None:
     """Takes the stream back to where `get_rng_state` found it."""
-    default_generator.set_state(new_state)
+    _current_generator().set_state(new_state)
 
 
 @contextlib.contextmanager
