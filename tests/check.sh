@@ -61,18 +61,9 @@ part_isa() {
   done
 }
 
-# C++ tests and the suite over an engine that watches its own memory and arithmetic. Python itself is not instrumented, so the
-# sanitizer's library goes in first; leaks are not looked for, an interpreter leaves much behind on purpose.
+# The C++ tests over an engine that watches its own memory and arithmetic.
 part_sanitizers() {
   cpp_tests sanitizers -DTESSEL_SANITIZE=address,undefined
-
-  export SKBUILD_CMAKE_DEFINE=TESSEL_SANITIZE=address,undefined SKBUILD_INSTALL_STRIP=false
-  install sanitizers
-  preload="$(${CXX:-g++} -print-file-name=libasan.so) $(${CXX:-g++} -print-file-name=libstdc++.so.6)"
-  # test_house.py reads the symbols of the engine as it is shipped, which this one is not.
-  LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
-    PYTHONMALLOC=malloc PYTHONPATH=$PWD/$build/sanitizers/site \
-    "$bin/python" -m pytest -q tests --ignore=tests/peer --ignore=tests/test_house.py -p no:cacheprovider
 }
 
 # The C++ tests for 64-bit Arm, run under qemu: the engine's values against the tests' own references.

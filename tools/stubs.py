@@ -6,6 +6,7 @@
 
 import argparse
 import inspect
+import keyword
 import re
 import sys
 import textwrap
@@ -19,6 +20,7 @@ TYPES = {
     "Tensor": "Tensor",
     "Tensor|Scalar": "Tensor | Number",
     "Tensor[]": "Sequence[Tensor]",
+    "Tensor[*]": "Sequence[Tensor]",
     "Scalar": "Number",
     "int": "int",
     "float": "float",
@@ -65,16 +67,16 @@ def type_of(text):
     if re.fullmatch(r"int\[.*\]", text):
         known = "Sequence[_int]" if text in ("int[]", "int[*]") else "_int | Sequence[_int]"
     else:
-        known = {"int": "_int", "float": "_float"}.get(text) or TYPES[text].replace("Sequence[float]", "Sequence[_float]")
+        known = {"int": "_int", "float": "_float"}.get(text) or TYPES.get(text, "Any").replace("Sequence[float]", "Sequence[_float]")
     return f"{known} | None" if optional else known
 
 
 class Signature:
     def __init__(self, text):
         self.name, rest = text.split("(", 1)
-        arguments, _, result = rest.rpartition("->")
-        self.parameters = [p for p in split(arguments.strip().removesuffix(")"))]
-        self.result = result.strip()
+        arguments, arrow, result = rest.rpartition("->")
+        self.parameters = split((arguments if arrow else rest).strip().removesuffix(")"))
+        self.result = result.strip() if arrow else "Tensor"
 
     def returned(self):
         if not self.result.startswith("("):
@@ -102,8 +104,8 @@ class Signature:
             if method and i == 0:
                 plain.append("self")
                 continue
-            if kind == "int[*]" and i == (1 if method else 0):
-                spread = [*plain, f"*{name}: _int", *(self.parameter(p) for p in self.parameters[i + 1 :] if p != "*")]
+            if kind in ("int[*]", "Tensor[*]") and i == (1 if method else 0):
+                spread = [*plain, f"*{name}: {'_int' if kind == 'int[*]' else 'Tensor'}", *(self.parameter(p) for p in self.parameters[i + 1 :] if p != "*")]
             plain.append(self.parameter(text))
         if not any(" out" in p or p.startswith("out") for p in self.parameters) and not method and "Tensor" in self.result and self.result != "Tensor[]":
             plain += ([] if "*" in plain else ["*"]) + ["out: Tensor | Sequence[Tensor] | None = ..."]
@@ -117,6 +119,7 @@ class Signature:
         name, _, default = rest.partition("=")
         if default == "None" and not kind.endswith("?"):
             kind += "?"
+        name += "_" * keyword.iskeyword(name)
         return f"{name}: {type_of(kind)}" + (" = ..." if default else "")
 
 
@@ -175,6 +178,8 @@ def plain_classes():
     for name, value in sorted(vars(_C).items()):
         if name.startswith("__") or name in ("Tensor", "_nn", "_ops", "_optim"):
             continue
+        if name in ("int", "float", "bool"):
+            continue  # dtypes under names that annotations need; found through the module all the same
         if inspect.isclass(value) and name not in ("dtype", "Size"):
             lines += [f"class {name}:", "    def __init__(self, *args: Any, **kwargs: Any) -> None: ...", "    def __getattr__(self, name: str) -> Any: ..."]
         elif isinstance(value, _C.dtype):
