@@ -27,8 +27,8 @@ TYPES = {
     "float[]": "Sequence[float]",
     "bool": "_bool",
     "str": "str",
-    "dtype": "dtype",
-    "device": "device | str | int",
+    "dtype": "_dtype",
+    "device": "_device | str | _int",
     "Generator": "Generator",
     "object": "Any",
     "None": "None",
@@ -156,7 +156,7 @@ OPERATORS = {
     "__new__": "(cls, *args: Any, **kwargs: Any) -> Any: ...",
 }
 ATTRIBUTES = {
-    "shape": "Size", "dtype": "dtype", "device": "device", "grad": "Tensor | None", "data": "Tensor", "grad_fn": "Node | None", "T": "Tensor", "mT": "Tensor",
+    "shape": "Size", "dtype": "_dtype", "device": "_device", "grad": "Tensor | None", "data": "Tensor", "grad_fn": "Node | None", "T": "Tensor", "mT": "Tensor",
     "H": "Tensor", "mH": "Tensor", "_base": "Tensor | None", "ndim": "_int", "itemsize": "_int", "nbytes": "_int", "_version": "_int",
 }  # fmt: skip
 
@@ -194,7 +194,7 @@ def generate():
     by_place = {}
     for place, text, _ in registry:
         by_place.setdefault(place, []).append(text)
-    lines = [HEAD, "class dtype:", "    is_floating_point: _bool", "    is_complex: _bool", "    is_signed: _bool", "    itemsize: _int", "    def to_real(self) -> dtype: ..."]
+    lines = [HEAD, "class dtype:", "    is_floating_point: _bool", "    is_complex: _bool", "    is_signed: _bool", "    itemsize: _int", "    def to_real(self) -> dtype: ...", "_dtype = dtype", "_device = device"]
     lines += ["class Size(tuple[_int, ...]):", "    def numel(self) -> _int: ..."]
     named = {}
     for _, text, _ in registry:
