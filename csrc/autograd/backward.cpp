@@ -208,11 +208,7 @@ class Pass {
       else leaf.set_grad(before.defined() ? add(before, dy) : grad_enabled() ? dy : kept(dy, leaf));
     }
     if (!node.hooks) return;
-    auto hooks = node.hooks;
-    for (size_t i = 0; i < hooks->accumulated.size(); ++i) {
-      auto hook = hooks->accumulated[i];
-      hook->call(leaf);
-    }
+    for (const auto& hook : Hooks<NodeHooks::Accumulated>(node.hooks->accumulated)) hook->call(leaf);
   }
 
   // What becomes .grad: the gradient itself when nobody else holds it and it lies in memory as the leaf does, else a copy.
@@ -224,27 +220,19 @@ class Pass {
     return own;
   }
 
-  // Hooks may add and remove hooks: lists are walked by index, and each hook is held while it runs.
+  // Hooks may add and remove hooks: a copy of the list is walked.
   static void call_before(Node& node, Grads& dys) {
-    if (auto hooks = node.hooks)
-      for (size_t i = 0; i < hooks->before.size(); ++i) {
-        auto hook = hooks->before[i];
-        hook->call(std::span<Tensor>(dys.data(), dys.size()));
-      }
+    if (!node.hooks) return;
+    for (const auto& hook : Hooks<NodeHooks::Before>(node.hooks->before)) hook->call(std::span<Tensor>(dys.data(), dys.size()));
   }
   static void call_after(Node& node, Grads& dxs, const Grads& dys) {
-    if (auto hooks = node.hooks)
-      for (size_t i = 0; i < hooks->after.size(); ++i) {
-        auto hook = hooks->after[i];
-        hook->call(dxs, std::span<const Tensor>(dys.data(), dys.size()));
-      }
+    if (!node.hooks) return;
+    for (const auto& hook : Hooks<NodeHooks::After>(node.hooks->after)) hook->call(dxs, std::span<const Tensor>(dys.data(), dys.size()));
   }
   static void call_hooks(Node& node, Grads& dys) {
     auto hooks = node.hooks;
-    for (size_t i = 0; i < hooks->gradient.size(); ++i) {
-      auto hook = hooks->gradient[i];
+    for (const auto& hook : Hooks<NodeHooks::Gradient>(hooks->gradient))
       if (hook->output < dys.size() && dys[hook->output].defined()) hook->call(dys[hook->output]);
-    }
     for (size_t i = 0; i < hooks->retained.size(); ++i) {
       const NodeHooks::Retained& retained = hooks->retained[i];
       if (!*retained.tensor || retained.output >= dys.size() || !dys[retained.output].defined()) continue;

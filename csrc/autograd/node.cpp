@@ -7,9 +7,15 @@
 
 namespace tessel {
 
+struct PackedTensor {
+  std::shared_ptr<void> value;
+  std::shared_ptr<SavedTensorHooks> hooks;
+};
+
 namespace {
 thread_local constinit bool grad_mode = true;
 thread_local constinit bool inference_mode = false;
+thread_local constinit bool recording = true;  // gradients are on, and inference mode is not
 std::atomic<uint64_t> next_sequence{0};
 bool anomaly_mode = false, anomaly_nan = true;
 thread_local constinit Node* running = nullptr;
@@ -24,12 +30,15 @@ struct Slice {
   int64_t offset;
 };
 thread_local constinit const Slice* running_slice = nullptr;
+
+// What the running nodes have unpacked: a hook is asked once, however often the closure asks for the tensor.
+thread_local std::vector<std::pair<const PackedTensor*, Tensor>> unpacked;
 }  // namespace
 
 bool grad_enabled() { return grad_mode; }
-void set_grad_enabled(bool enabled) { grad_mode = enabled; }
+void set_grad_enabled(bool enabled) { grad_mode = enabled, recording = grad_mode && !inference_mode; }
 bool inference_enabled() { return inference_mode; }
-void set_inference_enabled(bool enabled) { inference_mode = enabled; }
+void set_inference_enabled(bool enabled) { inference_mode = enabled, recording = grad_mode && !inference_mode; }
 bool anomaly_enabled() { return anomaly_mode; }
 bool anomaly_checks_nan() { return anomaly_nan; }
 void set_anomaly(bool enabled, bool check_nan) { anomaly_mode = enabled, anomaly_nan = check_nan; }
@@ -65,8 +74,11 @@ Grad::~Grad() {
 }
 
 Node* running_node() { return running; }
-Running::Running(Node* node) : before_(running) { running = node; }
-Running::~Running() { running = before_; }
+Running::Running(Node* node) : before_(running), unpacked_(unpacked.size()) { running = node; }
+Running::~Running() {
+  running = before_;
+  unpacked.resize(unpacked_);
+}
 
 // ---- histories
 
@@ -122,6 +134,7 @@ void set_history(const Tensor& x, Ref<Node> node, uint32_t output) {
 }
 
 void set_requires_grad(const Tensor& x, bool requires_grad) {
+  check(!(requires_grad && x->inference && !inference_mode), "requires_grad_: Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
   if (requires_grad)
     check(is_floating(x.dtype()) || is_complex(x.dtype()), "requires_grad_: only tensors of floating point and complex dtype can require gradients, this one is ", x.dtype());
   if (!x.is_leaf()) {
@@ -140,7 +153,7 @@ static bool any_requires_grad(const List& inputs) {
   return false;
 }
 
-bool wants_grad(Inputs inputs) { return grad_mode && any_requires_grad(inputs); }
+bool wants_grad(Inputs inputs) { return recording && any_requires_grad(inputs); }
 
 template <class List>
 static Ref<Node> new_node(const char* name, const List& inputs) {
@@ -156,7 +169,7 @@ static bool differentiable(const Tensor& y) { return is_floating(y.dtype()) || i
 
 template <class List>
 static Node* record_one(const char* name, const Tensor& y, const List& inputs) {
-  if (!grad_mode || !any_requires_grad(inputs) || !differentiable(y)) return nullptr;
+  if (!recording || !any_requires_grad(inputs) || !differentiable(y)) return nullptr;
   Ref<Node> node = new_node(name, inputs);
   Node* raw = node.get();
   node->results.push_back({y.sizes(), y.dtype(), y.device()});
@@ -168,7 +181,7 @@ Node* record(const char* name, const Tensor& y, Inputs inputs) { return record_o
 Node* record(const char* name, const Tensor& y, std::span<const Tensor> inputs) { return record_one(name, y, inputs); }
 
 Node* record(const char* name, std::span<const Tensor> ys, std::span<const Tensor> inputs) {
-  if (!grad_mode || !any_requires_grad(inputs)) return nullptr;
+  if (!recording || !any_requires_grad(inputs)) return nullptr;
   Ref<Node> node = new_node(name, inputs);
   uint32_t output = 0;
   for (const Tensor& y : ys) {
@@ -194,7 +207,7 @@ void check_inplace(const char* name, const Tensor& x) {
     check(inference_mode, name, ": Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor before doing inplace update.");
     return;
   }
-  if (!grad_mode) return;
+  if (!recording) return;
   if (x->base) {
     grad_fn(x);
     Tensor base(x->base);
@@ -257,7 +270,7 @@ static Ref<Node> copy_slices(const Tensor& base, const Tensor& view, Ref<Node> i
 
 template <class List>
 static Node* record_inplace_any(const char* name, const Tensor& x, const List& inputs) {
-  if (!grad_mode || !differentiable(x)) return nullptr;
+  if (!recording || !differentiable(x)) return nullptr;
   // The version has been bumped, but x's history is still the one before the write.
   x->view_version = x.version();
   bool wanted = any_requires_grad(inputs) || (x->base && Tensor(x->base).requires_grad());
@@ -352,11 +365,6 @@ void retain_grad(const Tensor& x) {
 
 // ---- saved tensors
 
-struct PackedTensor {
-  std::shared_ptr<void> value;
-  std::shared_ptr<SavedTensorHooks> hooks;
-};
-
 Saved::Saved(const Tensor& x) : x_(x) {
   if (!x.defined()) return;
   check(!x->inference, "backward: Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor and use it in autograd.");
@@ -385,8 +393,11 @@ static std::string writer_name(const Version& version) {
 
 Tensor Saved::operator()() const {
   if (packed_) [[unlikely]] {
+    for (const auto& [packed, x] : unpacked)
+      if (packed == packed_.get()) return x;
     Tensor x = detach(packed_->hooks->unpack(packed_->value));
     if (node_) set_history(x, node_, output_);
+    if (running) unpacked.emplace_back(packed_.get(), x);
     return x;
   }
   if (!x_.defined()) return x_;

@@ -80,11 +80,14 @@ class Needs {
   uint64_t unwanted_;
 };
 
+// How many saved tensors this thread has moved from place to place: a closure in which some arrive has saved something.
+inline thread_local constinit uint32_t saved_moves = 0;
+
 // A backward function: anything callable as (const Tensor& dy, Needs) -> Grads, or for nodes of several results as
 // (std::span<const Tensor> dys, Needs) -> Grads. Kept in place when small.
 //
-// When a graph has run and is not retained, its closures let go of what they saved. One that holds nothing but plain
-// numbers has nothing to let go and runs again; one with a release() of its own decides itself.
+// When a graph has run and is not retained, its closures let go of what they saved. One that has saved nothing runs
+// again; one with a release() of its own decides itself.
 class Backward {
  public:
   Backward() = default;
@@ -96,6 +99,7 @@ class Backward {
   Backward& operator=(F&& f) {
     using Fn = std::decay_t<F>;
     reset();
+    uint32_t moves = saved_moves;
     if constexpr (sizeof(Fn) <= sizeof(room_) && alignof(Fn) <= alignof(std::max_align_t)) {
       target_ = new (room_) Fn(std::forward<F>(f));
       destroy_ = [](void* p) { static_cast<Fn*>(p)->~Fn(); };
@@ -104,8 +108,7 @@ class Backward {
       destroy_ = [](void* p) { delete static_cast<Fn*>(p); };
     }
     if constexpr (requires(Fn& fn) { fn.release(); }) release_ = [](void* p) { static_cast<Fn*>(p)->release(); };
-    else if constexpr (std::is_trivially_destructible_v<Fn>) release_ = [](void*) {};
-    else release_ = nullptr;
+    else release_ = saved_moves == moves ? [](void*) {} : static_cast<void (*)(void*)>(nullptr);
     if constexpr (requires(const Fn& fn) { fn.python_object(); }) object_ = static_cast<Fn*>(target_)->python_object();
     call_ = [](void* p, std::span<const Tensor> dys, Needs needs) -> Grads {
       if constexpr (std::is_invocable_v<Fn, std::span<const Tensor>, Needs>) return (*static_cast<Fn*>(p))(dys, needs);
@@ -203,6 +206,12 @@ class Saved {
  public:
   Saved() = default;
   explicit Saved(const Tensor& x);
+  Saved(const Saved& o) : x_(o.x_), node_(o.node_), output_(o.output_), version_(o.version_), packed_(o.packed_) { saved_moves += static_cast<bool>(*this); }
+  Saved(Saved&& o) noexcept : x_(std::move(o.x_)), node_(std::move(o.node_)), output_(o.output_), version_(o.version_), packed_(std::move(o.packed_)) {
+    saved_moves += static_cast<bool>(*this);
+  }
+  Saved& operator=(const Saved&) = default;
+  Saved& operator=(Saved&&) = default;
   Tensor operator()() const;
   explicit operator bool() const { return x_.defined() || packed_; }
 
@@ -294,6 +303,7 @@ class Running {  // `node`'s closure is being called; nested backward passes res
 
  private:
   Node* before_;
+  size_t unpacked_;
 };
 
 // pack/unpack of saved tensors (autograd.graph.saved_tensors_hooks); null when none are active.

@@ -181,8 +181,11 @@ PyObject* get_requires_grad(PyObject* self, void*) {
 }
 int set_requires_grad_attribute(PyObject* self, PyObject* value, void*) {
   return guarded_set(value, [&] {
-    check_type(PyBool_Check(value), "requires_grad must be a bool");
-    set_requires_grad(to_tensor(self), value == Py_True);
+    check(PyBool_Check(value), "requires_grad must be a bool");
+    Tensor x = to_tensor(self);
+    check(x.is_leaf(), "requires_grad: you can only change requires_grad flags of leaf variables.",
+          value == Py_True ? "" : " If you want to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
+    set_requires_grad(x, value == Py_True);
   });
 }
 PyObject* get_is_leaf(PyObject* self, void*) {

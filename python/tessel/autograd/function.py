@@ -116,7 +116,7 @@ def _run_backward(cls: type[Function], ctx: FunctionCtx, gradients: tuple, count
         raise RuntimeError(f"{cls.__name__}Backward: function {cls.__name__}Backward returned an incorrect number of gradients (expected {count}, got {len(found)})")
     for i, g in enumerate(found):
         if g is not None and not isinstance(g, _C.Tensor):
-            raise TypeError(f"{cls.__name__}Backward: expected Variable or None (got {type(g).__name__}) as gradient {i}")
+            raise RuntimeError(f"{cls.__name__}Backward: expected Variable or None (got {type(g).__name__}) as gradient {i}")
     return tuple(g if needed else None for g, needed in zip(found, ctx.needs_input_grad, strict=True))
 
 
