@@ -1075,3 +1075,285 @@ def test_where_masks_the_gradient_of_the_other_side():
     x = leaf(-1.0, 4.0)
     y = torch.where(x > 0, x * 2, torch.zeros_like(x))
     same(torch.autograd.grad(y.sum(), x)[0], [0, 2])
+
+
+# what a pass runs, and what it leaves alone
+
+
+def test_asking_for_an_intermediate_does_not_use_up_what_lies_below():
+    x = leaf(1.0, 2.0)
+    y = x * x
+    torch.autograd.grad((y * y).sum(), y)
+    y.sum().backward()
+    same(x.grad, [2, 4])
+
+
+def test_hooks_of_what_is_not_asked_for_do_not_run():
+    a, b = leaf(2.0), leaf(3.0)
+    seen = []
+    a.register_hook(lambda g: seen.append("a"))
+    b.register_hook(lambda g: seen.append("b"))
+    (a * b).sum().backward(inputs=[a])
+    assert seen == ["a"] and b.grad is None
+
+
+def test_views_joins_and_means_run_again():
+    x = leaf(1.0, 2.0)
+    y = torch.cat([x.view(2, 1).expand(2, 3).t().reshape(-1), x])[1:3].sum() + x.mean()
+    y.backward()
+    y.backward()
+    same(x.grad, [3, 3])
+
+
+def test_a_function_that_saved_nothing_runs_again():
+    class Triple(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.factor = 3
+            return x * 3
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy * ctx.factor
+
+    x = leaf(1.0)
+    y = Triple.apply(x).sum()
+    y.backward()
+    y.backward()
+    same(x.grad, [6])
+
+
+# hooks that come and go
+
+
+def test_a_hook_that_removes_itself_disturbs_no_other():
+    y = leaf(1.0) * 2
+    seen = []
+
+    def once(g):
+        seen.append("once")
+        handle.remove()
+
+    handle = y.register_hook(once)
+    y.register_hook(lambda g: seen.append("always"))
+    y.sum().backward(retain_graph=True)
+    y.sum().backward()
+    assert seen == ["once", "always", "always"]
+
+
+def test_hooks_stay_with_the_value_and_retain_grad_with_the_tensor():
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    seen = []
+    handle = y.register_hook(lambda g: seen.append(("before", g.tolist())))
+    y.retain_grad()
+    y.mul_(3)
+    y.register_hook(lambda g: seen.append(("after", g.tolist())))
+    y.sum().backward(retain_graph=True)
+    assert seen == [("after", [1, 1]), ("before", [3, 3])]
+    same(y.grad, [1, 1])
+    handle.remove()
+    seen.clear()
+    y.sum().backward()
+    assert seen == [("after", [1, 1])]
+
+
+def test_retained_gradients_of_a_base_and_its_written_view():
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    y.retain_grad()
+    view = y[:1]
+    view.retain_grad()
+    view.mul_(3)
+    (y * y).sum().backward()
+    same(y.grad, [12, 8])
+    same(x.grad, [72, 16])
+
+
+def test_the_hooks_of_a_leaf_outlive_it():
+    seen = []
+
+    def loss():
+        w = leaf(2.0)
+        w.register_hook(lambda g: seen.append(g.tolist()))
+        return (w * 3).sum()
+
+    loss().backward()
+    assert seen == [[3]]
+
+
+def test_hooks_of_nodes():
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    seen = []
+    handle = y.grad_fn.register_hook(lambda dx, dy: seen.append((dx[0].tolist(), dy[0].tolist())))
+    y.grad_fn.register_prehook(lambda dy: (dy[0] * 10,))
+    y.sum().backward(retain_graph=True)
+    handle.remove()
+    y.sum().backward()
+    assert seen == [([20, 20], [10, 10])]
+    same(x.grad, [40, 40])
+
+
+def test_hooks_of_an_accumulator():
+    x = leaf(1.0, 2.0)
+    seen = []
+    accumulator = (x * 1).grad_fn.next_functions[0][0]
+    assert accumulator.variable is x
+    accumulator.register_hook(lambda dx, dy: seen.append(("after", len(dx), x.grad is not None)))
+    accumulator.register_prehook(lambda dy: seen.append("before"))
+    (x * 2).sum().backward()
+    assert seen == ["before", ("after", 0, True)]
+
+
+def test_a_parameter_in_a_cycle_with_its_hook_is_collected():
+    class Holder:
+        pass
+
+    holder = Holder()
+    holder.p = leaf(1.0)
+    holder.p.register_hook(lambda g, holder=holder: g)
+    alive = weakref.ref(holder)
+    del holder
+    gc.collect()
+    assert alive() is None
+
+
+def test_classes_of_tensors_survive_the_collector():
+    for _ in range(30):
+
+        class Named(torch.Tensor):
+            def name(self):
+                return "named"
+
+        many = [torch.ones(1).as_subclass(Named) for _ in range(5)]
+        gc.collect()
+        assert all(x.name() == "named" for x in many)
+
+
+def test_a_dying_tensor_is_whole():
+    seen = []
+
+    class Told(torch.Tensor):
+        def __del__(self):
+            seen.append(tuple(self.shape))
+
+    x = torch.ones(2, 3).as_subclass(Told)
+    y = leaf(1.0) * x.double().sum() + x.sum()
+    del x, y
+    gc.collect()
+    assert (2, 3) in seen
+
+
+# in-place writes, differentiated twice
+
+
+@pytest.mark.parametrize("write", ["tanh_", "exp_", "sin_"])
+def test_second_order_through_writes_into_views(write):
+    def f(x):
+        y = (x * 1).t()
+        y[:, 1].add_(x[0])
+        y[1:].mul_(2)
+        getattr(y[0], write)()
+        return y * y
+
+    x = torch.tensor([[0.3, 0.7], [0.1, -0.4]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(f, (x,))
+    assert torch.autograd.gradgradcheck(f, (x,))
+
+
+@pytest.mark.skipif(STANDS_IN, reason="PyTorch raises in backward instead of keeping the old values")
+def test_an_overwritten_factor_keeps_its_history():
+    x, w = leaf(2.0), leaf(3.0)
+    y = x * 1
+    y.mul_(w)
+    (dw,) = torch.autograd.grad(y.sum(), w, create_graph=True)
+    same(dw, [2])
+    same(torch.autograd.grad(dw.sum(), x)[0], [1])
+    z = leaf(3.0) * 1
+    u = z.clone()
+    u.mul_(u)
+    same(torch.autograd.grad(u.sum(), z)[0], [6])
+    v = z * 1
+    v.mul_(v.detach())
+    same(torch.autograd.grad(v.sum(), z)[0], [3])
+
+
+@pytest.mark.skipif(STANDS_IN, reason="PyTorch loses the gradient outside the view unless the view is the first argument")
+def test_a_function_that_writes_into_a_view():
+    class Scale(Function):
+        @staticmethod
+        def forward(ctx, factor, x):
+            ctx.mark_dirty(x)
+            ctx.save_for_backward(factor)
+            return x.mul_(factor)
+
+        @staticmethod
+        def backward(ctx, dy):
+            return None, dy * ctx.saved_tensors[0]
+
+    x = leaf(1.0, 2.0, 3.0)
+    y = x * 1
+    Scale.apply(torch.tensor([3.0, 4.0], dtype=torch.float64), y[:2])
+    y.sum().backward()
+    same(x.grad, [3, 4, 1])
+
+
+# saved tensors given away
+
+
+def test_saved_tensor_hooks():
+    packed, unpacked = [], []
+
+    def pack(t):
+        packed.append(tuple(t.shape))
+        return t.numpy().copy() if not t.requires_grad else t
+
+    def unpack(kept):
+        unpacked.append(1)
+        return kept if isinstance(kept, torch.Tensor) else torch.from_numpy(kept)
+
+    x, w = leaf(0.5, 0.25), leaf(2.0, 3.0)
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        y = (x * w).exp()
+    (y * 1).sum().backward()
+    same(x.grad, np.exp([1, 0.75]) * [2, 3])
+    assert len(packed) == 3 and len(unpacked) == 3
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+        y = x**3
+    (first,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    same(torch.autograd.grad(first.sum(), x)[0], [3, 1.5])
+    with torch.autograd.graph.disable_saved_tensors_hooks("not here"):
+        with pytest.raises(RuntimeError, match="not here"), torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            pass
+
+
+def test_inference_mode_wins_over_enable_grad():
+    x = leaf(1.0)
+    with torch.inference_mode(), torch.enable_grad():
+        assert not (x * 2).requires_grad
+    with torch.inference_mode(), torch.inference_mode(False):
+        assert (x * 2).requires_grad
+
+
+def test_gradients_lie_in_memory_as_their_leaves():
+    x = torch.ones(2, 3, requires_grad=True)
+    (x.t() * torch.ones(3, 2)).sum().backward()
+    assert x.grad.stride() == (3, 1)
+    y = torch.ones(2, 3).t().requires_grad_()
+    (y * 2).sum().backward()
+    assert y.grad.stride() == y.stride()
+
+
+def test_jacobians_and_hessians():
+    from tessel.autograd.functional import hessian, hvp, jacobian, jvp, vjp
+
+    x, v = leaf(1.0, 2.0), torch.tensor([1.0, 10.0], dtype=torch.float64)
+    same(jacobian(lambda t: t * t, x), [[2, 0], [0, 4]])
+    same(hessian(lambda t: (t**3).sum(), x), [[6, 0], [0, 12]])
+    same(vjp(lambda t: t * t, x, v)[1], [2, 40])
+    same(jvp(lambda t: t * t, x, v)[1], [2, 40])
+    same(hvp(lambda t: (t**3).sum(), x, v)[1], [6, 120])
+    pair = jacobian(lambda a, b: (a * b, a + 1), (x, v))
+    same(pair[0][1], [[1, 0], [0, 2]])
+    same(pair[1][1], np.zeros((2, 2)))
