@@ -1279,7 +1279,9 @@ def test_an_overwritten_factor_keeps_its_history():
     same(torch.autograd.grad(v.sum(), z)[0], [3])
 
 
-@pytest.mark.skipif(STANDS_IN, reason="PyTorch loses the gradient outside the view unless the view is the first argument")
+@pytest.mark.skipif(
+    STANDS_IN, reason="PyTorch loses the gradient outside the view unless the view is the first argument"
+)
 def test_a_function_that_writes_into_a_view():
     class Scale(Function):
         @staticmethod

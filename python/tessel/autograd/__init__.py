@@ -13,9 +13,24 @@ if TYPE_CHECKING:
     from .._C import Tensor
 
 __all__ = [
-    "Function", "Variable", "anomaly_mode", "backward", "detect_anomaly", "enable_grad", "function", "functional", "grad", "gradcheck",
-    "gradgradcheck", "graph", "inference_mode", "no_grad", "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
-]  # fmt: skip
+    "Function",
+    "Variable",
+    "anomaly_mode",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "function",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "graph",
+    "inference_mode",
+    "no_grad",
+    "once_differentiable",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
 
 _LAZY = {
     "gradcheck": ("checks", "gradcheck"),
@@ -33,14 +48,14 @@ def __getattr__(name: str):
         raise AttributeError(f"module 'tessel.autograd' has no attribute '{name}'")
     import importlib
 
-    found = importlib.import_module(f"{__name__}.{_LAZY[name][0]}")
-    for key, (module, attribute) in _LAZY.items():  # all of the module's: importing gradcheck has put a module where its function belongs
-        if module == _LAZY[name][0]:
-            globals()[key] = found if attribute is None else getattr(found, attribute)
-    return globals()[name]
+    module, attribute = _LAZY[name]
+    found = importlib.import_module(f"{__name__}.{module}")
+    value = found if attribute is None else getattr(found, attribute)
+    globals()[name] = value
+    return value
 
 
-def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802 - PyTorch's name from before tensors had gradients
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802 - PyTorch's name
     """A tensor over the same data; what PyTorch programs from before 0.4 wrap tensors in."""
     x = data.detach() if data.is_leaf else data
     return x.requires_grad_(True) if requires_grad else x
@@ -73,7 +88,9 @@ def backward(
     if inputs is not None and not wanted:
         raise RuntimeError("backward: 'inputs' argument to backward() cannot be empty.")
     retain = create_graph if retain_graph is None else retain_graph
-    _C._ops.run_backward(outputs, _gradients(outputs, grad_tensors, "backward"), wanted, retain, create_graph, True, True)
+    _C._ops.run_backward(
+        outputs, _gradients(outputs, grad_tensors, "backward"), wanted, retain, create_graph, True, True
+    )
 
 
 def grad(
@@ -87,19 +104,32 @@ def grad(
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor, ...]:
-    """The gradients of `outputs` (weighted with `grad_outputs`) with respect to each of `inputs`, one of the same shape each.
+    """The gradients of `outputs` (weighted with `grad_outputs`) with respect to each of `inputs`.
 
-    An input that the outputs do not depend on raises, unless allow_unused (its gradient is None) or materialize_grads (zeros).
+    An input that the outputs do not depend on raises, unless allow_unused (its gradient is None) or materialize_grads
+    (zeros).
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("grad: Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "grad: materialize_grads=True needs allow_unused to be True or not passed, but got allow_unused=False"
+        )
     if not only_inputs:
         raise ValueError("grad: only_inputs argument is deprecated and must be True")
     ys, xs = _as_tuple(outputs), _as_tuple(inputs)
     gradients = _gradients(ys, grad_outputs, "grad")
     if is_grads_batched:
         rows = [
-            grad(ys, xs, [None if g is None else g[i] for g in gradients], True, create_graph, True, allow_unused, False, materialize_grads)
+            grad(
+                ys,
+                xs,
+                [None if g is None else g[i] for g in gradients],
+                True,
+                create_graph,
+                True,
+                allow_unused,
+                False,
+                materialize_grads,
+            )
             for i in range(len(next(g for g in gradients if g is not None)))
         ]
         return tuple(None if column[0] is None else _C.stack(column) for column in zip(*rows, strict=True))

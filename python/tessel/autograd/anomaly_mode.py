@@ -6,7 +6,8 @@ from .. import _C
 
 
 class set_detect_anomaly:  # noqa: N801 - PyTorch's names
-    """While on, a node whose gradients contain NaN raises, naming its op and the line that recorded it. Slower: for debugging."""
+    """While on, a node whose gradients contain NaN raises, naming its op and the line that
+    recorded it. Slower: for debugging."""
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         self._before = (_C.is_anomaly_enabled(), _C.is_anomaly_check_nan_enabled())

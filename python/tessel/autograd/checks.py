@@ -90,7 +90,9 @@ def gradcheck(
     given = (inputs,) if isinstance(inputs, _C.Tensor) else tuple(inputs)
     wanted = [x for x in given if isinstance(x, _C.Tensor) and x.requires_grad]
     if not wanted:
-        raise ValueError("gradcheck: gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True.")
+        raise ValueError(
+            "gradcheck: at least one input must require a gradient, but none of them has requires_grad=True"
+        )
     for x in wanted:
         x.retain_grad()
     outputs = _differentiable(func(*given))
@@ -104,7 +106,8 @@ def gradcheck(
                 return False
             worst = float((found - expected).abs().max())
             raise GradcheckError(
-                f"gradcheck: Jacobian mismatch for output {number} with respect to input {position} (largest difference {worst:.3g}),\n"
+                f"gradcheck: Jacobian mismatch for output {number} with respect to input {position} "
+                f"(largest difference {worst:.3g}),\n"
                 f"numerical:{expected}\nanalytical:{found}\n"
             )
     return True
@@ -129,7 +132,8 @@ def gradgradcheck(
     fast_mode: bool = False,
     masked: bool = False,
 ) -> bool:
-    """gradcheck of the gradient: second derivatives, with random weights of the outputs unless `grad_outputs` gives them."""
+    """gradcheck of the gradient: second derivatives, with random weights of the outputs unless `grad_outputs` gives
+    them."""
     from . import grad
 
     given = (inputs,) if isinstance(inputs, _C.Tensor) else tuple(inputs)

@@ -21,10 +21,14 @@ class FunctionCtx:
         self._saved: tuple | None = ()
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keeps inputs or outputs (or None); backward() finds them in `saved_tensors`, checked against in-place writes."""
+        """Keeps inputs or outputs (or None); backward() finds them in `saved_tensors`, checked against
+        in-place writes."""
         for x in tensors:
             if x is not None and not isinstance(x, _C.Tensor):
-                raise TypeError(f"save_for_backward: can only save tensors, but argument is of type {type(x).__name__}; keep other things as attributes of ctx")
+                raise TypeError(
+                    f"save_for_backward: can only save tensors, but argument is of type {type(x).__name__}; "
+                    "keep other things as attributes of ctx"
+                )
         self._to_save = tensors
 
     save_for_forward = save_for_backward
@@ -45,8 +49,8 @@ class FunctionCtx:
     def saved_tensors(self) -> tuple:
         if self._saved is None:
             raise RuntimeError(
-                f"{type(self).__name__}: Trying to backward through the graph a second time (or directly access saved tensors after they have "
-                "already been freed). Specify retain_graph=True if you need to."
+                f"{type(self).__name__}: Trying to backward through the graph a second time (or directly access "
+                "saved tensors after they have already been freed). Specify retain_graph=True if you need to."
             )
         return tuple(None if saved is None else saved.unpack() for saved in self._saved)
 
@@ -78,7 +82,8 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         raise NotImplementedError(
-            "backward: You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+            "backward: You must implement either the backward or vjp method for your custom autograd.Function "
+            "to use it with backward mode AD."
         )
 
     vjp = backward
@@ -113,15 +118,21 @@ def _run_backward(cls: type[Function], ctx: FunctionCtx, gradients: tuple, count
     if len(found) > count and all(g is None for g in found[count:]):
         found = found[:count]
     if len(found) != count:
-        raise RuntimeError(f"{cls.__name__}Backward: function {cls.__name__}Backward returned an incorrect number of gradients (expected {count}, got {len(found)})")
+        raise RuntimeError(
+            f"{cls.__name__}Backward: function {cls.__name__}Backward returned an incorrect number of gradients "
+            f"(expected {count}, got {len(found)})"
+        )
     for i, g in enumerate(found):
         if g is not None and not isinstance(g, _C.Tensor):
-            raise RuntimeError(f"{cls.__name__}Backward: expected Variable or None (got {type(g).__name__}) as gradient {i}")
+            raise RuntimeError(
+                f"{cls.__name__}Backward: expected Variable or None (got {type(g).__name__}) as gradient {i}"
+            )
     return tuple(g if needed else None for g, needed in zip(found, ctx.needs_input_grad, strict=True))
 
 
 def once_differentiable(backward: Callable) -> Callable:
-    """Marks a backward whose own arithmetic can't be differentiated: a second differentiation raises instead of being wrong."""
+    """Marks a backward whose own arithmetic can't be differentiated: a second differentiation raises
+    instead of being wrong."""
 
     @functools.wraps(backward)
     def inside(ctx: Any, *gradients: Any) -> Any:
@@ -134,7 +145,10 @@ def once_differentiable(backward: Callable) -> Callable:
         if not recording or not any(isinstance(g, _C.Tensor) and g.requires_grad for g in gradients):
             return found
         many = isinstance(found, (tuple, list))
-        refused = tuple(_Refuse.apply(backward.__qualname__, g, *gradients) if isinstance(g, _C.Tensor) else g for g in (found if many else (found,)))
+        refused = tuple(
+            _Refuse.apply(backward.__qualname__, g, *gradients) if isinstance(g, _C.Tensor) else g
+            for g in (found if many else (found,))
+        )
         return refused if many else refused[0]
 
     return inside
@@ -150,4 +164,6 @@ class _Refuse(Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        raise RuntimeError(f"{ctx.name}: trying to differentiate twice a function that was marked with @once_differentiable")
+        raise RuntimeError(
+            f"{ctx.name}: trying to differentiate twice a function that was marked with @once_differentiable"
+        )

@@ -21,7 +21,9 @@ def _to_differentiate(op: str, inputs: Any, create_graph: bool) -> tuple:
     tensors = _as_tuple(inputs)
     for i, x in enumerate(tensors):
         if not isinstance(x, _C.Tensor):
-            raise TypeError(f"{op}: the inputs must be a Tensor or a tuple of Tensors, but element {i} is a {type(x).__name__}")
+            raise TypeError(
+                f"{op}: the inputs must be a Tensor or a tuple of Tensors, but element {i} is a {type(x).__name__}"
+            )
     return tuple(x.view_as(x) if create_graph and x.requires_grad else x.detach().requires_grad_() for x in tensors)
 
 
@@ -30,7 +32,10 @@ def _outputs_of(op: str, function: Callable, inputs: tuple) -> tuple[Any, tuple]
     tensors = _as_tuple(outputs)
     for i, y in enumerate(tensors):
         if not isinstance(y, _C.Tensor):
-            raise TypeError(f"{op}: the function must return a Tensor or a tuple of Tensors, but element {i} is a {type(y).__name__}")
+            raise TypeError(
+                f"{op}: the function must return a Tensor or a tuple of Tensors, "
+                f"but element {i} is a {type(y).__name__}"
+            )
     return outputs, tensors
 
 
@@ -44,17 +49,28 @@ def _vectors(op: str, v: Any, like: tuple) -> tuple:
         raise RuntimeError(f"{op}: v has {len(vectors)} tensors, but {len(like)} are expected")
     for i, (vector, x) in enumerate(zip(vectors, like)):
         if vector.shape != x.shape:
-            raise RuntimeError(f"{op}: element {i} of v has shape {tuple(vector.shape)}, but {tuple(x.shape)} is expected")
+            raise RuntimeError(
+                f"{op}: element {i} of v has shape {tuple(vector.shape)}, but {tuple(x.shape)} is expected"
+            )
     return vectors
 
 
-def _gradients(op: str, outputs: tuple, inputs: tuple, weights: tuple | None, create_graph: bool, strict: bool) -> tuple:
+def _gradients(
+    op: str, outputs: tuple, inputs: tuple, weights: tuple | None, create_graph: bool, strict: bool
+) -> tuple:
     """grad() with zeros where an input has no part in the outputs; an error there with strict."""
     wanted = [i for i, y in enumerate(outputs) if y.requires_grad]
     found: tuple = (None,) * len(inputs)
     if wanted:
         chosen = None if weights is None else [weights[i] for i in wanted]
-        found = grad([outputs[i] for i in wanted], inputs, chosen, retain_graph=True, create_graph=create_graph, allow_unused=True)
+        found = grad(
+            [outputs[i] for i in wanted],
+            inputs,
+            chosen,
+            retain_graph=True,
+            create_graph=create_graph,
+            allow_unused=True,
+        )
     for i, g in enumerate(found):
         if g is None and strict:
             raise RuntimeError(f"{op}: the outputs are independent of input {i}, which strict=True does not allow")
@@ -65,7 +81,9 @@ def _finished(values: tuple, create_graph: bool) -> tuple:
     return values if create_graph else tuple(x.detach() for x in values)
 
 
-def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def vjp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(func(*inputs), v^T J): the outputs, and the gradient of their sum weighted with v."""
     with enable_grad():
         xs = _to_differentiate("vjp", inputs, create_graph)
@@ -74,7 +92,9 @@ def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
     return _like_given(outputs, _finished(ys, create_graph)), _like_given(inputs, _finished(found, create_graph))
 
 
-def jvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def jvp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(func(*inputs), J v): the outputs, and how they change when the inputs move along v.
 
     J v is the derivative of u^T J with respect to u, so two backward passes give it.
@@ -90,9 +110,15 @@ def jvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
 
 
 def jacobian(
-    func: Callable, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False, strategy: str = "reverse-mode"
+    func: Callable,
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
 ) -> Any:
-    """d func / d inputs, of shape (*output.shape, *input.shape); nested tuples by output and input where these are tuples.
+    """d func / d inputs, of shape (*output.shape, *input.shape); nested tuples by output and input where
+    these are tuples.
 
     One backward pass for each element of the outputs; `vectorize` and `strategy` change nothing in the result and are
     taken for PyTorch's programs.
@@ -108,7 +134,9 @@ def jacobian(
                 rows.append(_gradients("jacobian", (element,), xs, None, create_graph, strict))
             table.append(
                 tuple(
-                    _C.stack([row[k] for row in rows]).reshape(*y.shape, *x.shape) if rows else _C.zeros((*y.shape, *x.shape), dtype=y.dtype)
+                    _C.stack([row[k] for row in rows]).reshape(*y.shape, *x.shape)
+                    if rows
+                    else _C.zeros((*y.shape, *x.shape), dtype=y.dtype)
                     for k, x in enumerate(xs)
                 )
             )
@@ -133,7 +161,8 @@ def hessian(
     vectorize: bool = False,
     outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:
-    """The second derivatives of a function with one value: the Jacobian of its gradient, of shape (*input.shape, *input.shape)."""
+    """The second derivatives of a function with one value: the Jacobian of its gradient, of shape
+    (*input.shape, *input.shape)."""
     value = _scalar("hessian", func)
 
     def gradient(*xs: Any) -> Any:
@@ -143,7 +172,9 @@ def hessian(
     return jacobian(gradient, inputs, create_graph, strict)
 
 
-def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def vhp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(func(*inputs), v^T H) for a function with one value."""
     value = _scalar("vhp", func)
     with enable_grad():
@@ -155,6 +186,8 @@ def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
     return _finished((y,), create_graph)[0], _like_given(inputs, _finished(found, create_graph))
 
 
-def hvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def hvp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(func(*inputs), H v): the same as vhp, as H is symmetric."""
     return vhp(func, inputs, v, create_graph, strict)

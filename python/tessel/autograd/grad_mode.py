@@ -123,7 +123,8 @@ class set_grad_enabled(_GradMode):  # noqa: N801
 
 
 class inference_mode(_Mode):  # noqa: N801
-    """Nothing is recorded, and tensors made inside have no version: cheaper than no_grad, but they can't be saved for backward later."""
+    """Nothing is recorded, and tensors made inside have no version: cheaper than no_grad, but they
+    can't be saved for backward later."""
 
     def __new__(cls, mode: Any = True) -> Any:
         if isinstance(mode, bool):

@@ -15,7 +15,8 @@ _refused = threading.local()  # .message: why saved_tensors_hooks may not be use
 
 
 class saved_tensors_hooks:  # noqa: N801 - PyTorch's names
-    """Inside, each tensor an op saves for its derivative is replaced by pack_hook(tensor) and brought back by unpack_hook."""
+    """Inside, each tensor an op saves for its derivative is replaced by pack_hook(tensor) and brought
+    back by unpack_hook."""
 
     def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
         self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
