@@ -7,16 +7,26 @@ namespace {
 
 const char* format_of(DType dtype) {  // as the struct module writes it
   switch (dtype) {
-    case DType::bool_: return "?";
-    case DType::uint8: return "B";
-    case DType::int8: return "b";
-    case DType::int16: return "h";
-    case DType::int32: return "i";
-    case DType::int64: return sizeof(long) == 8 ? "l" : "q";
-    case DType::float16: return "e";
-    case DType::float32: return "f";
-    case DType::float64: return "d";
-    default: return nullptr;
+    case DType::bool_:
+      return "?";
+    case DType::uint8:
+      return "B";
+    case DType::int8:
+      return "b";
+    case DType::int16:
+      return "h";
+    case DType::int32:
+      return "i";
+    case DType::int64:
+      return sizeof(long) == 8 ? "l" : "q";
+    case DType::float16:
+      return "e";
+    case DType::float32:
+      return "f";
+    case DType::float64:
+      return "d";
+    default:
+      return nullptr;
   }
 }
 
@@ -47,11 +57,15 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     const char* format = format_of(x.dtype());
     if (!format) refuse("Python has no such element type; convert the tensor first, e.g. with .float()");
     if ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !x.is_contiguous()) refuse("the tensor is not contiguous");
-    if ((flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS && !x.is_contiguous()) refuse("the tensor is not C-contiguous");
-    if ((flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS && !fortran(x)) refuse("the tensor is not Fortran-contiguous");
-    if ((flags & PyBUF_ANY_CONTIGUOUS) == PyBUF_ANY_CONTIGUOUS && !x.is_contiguous() && !fortran(x)) refuse("the tensor is not contiguous");
+    if ((flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS && !x.is_contiguous())
+      refuse("the tensor is not C-contiguous");
+    if ((flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS && !fortran(x))
+      refuse("the tensor is not Fortran-contiguous");
+    if ((flags & PyBUF_ANY_CONTIGUOUS) == PyBUF_ANY_CONTIGUOUS && !x.is_contiguous() && !fortran(x))
+      refuse("the tensor is not contiguous");
     auto* shape = new Shape;
-    for (int d = 0; d < x.dim(); ++d) shape->sizes[d] = x.sizes()[d], shape->strides[d] = x.strides()[d] * x.item_size();
+    for (int d = 0; d < x.dim(); ++d)
+      shape->sizes[d] = x.sizes()[d], shape->strides[d] = x.strides()[d] * x.item_size();
     static char nothing;
     view->buf = x.numel() ? x.data() : &nothing;
     view->len = x.numel() * x.item_size();
@@ -98,11 +112,15 @@ void release_object(void* object) {
 Tensor from_buffer(PyObject* buffer, DType dtype, int64_t count, int64_t offset, bool requires_grad) {
   if (is_complex(dtype)) fail<NotImplementedError>("frombuffer: complex tensors are not there yet (", dtype, ")");
   auto view = std::make_unique<Py_buffer>();
-  check_value(PyObject_CheckBuffer(buffer), "frombuffer: the object does not implement Python buffer protocol (", Py_TYPE(buffer)->tp_name, ")");
+  check_value(PyObject_CheckBuffer(buffer), "frombuffer: the object does not implement Python buffer protocol (",
+              Py_TYPE(buffer)->tp_name, ")");
   if (PyObject_GetBuffer(buffer, view.get(), PyBUF_WRITABLE) < 0) {
     PyErr_Clear();
     if (PyObject_GetBuffer(buffer, view.get(), PyBUF_SIMPLE) < 0) throw PythonException();
-    if (PyErr_WarnEx(PyExc_UserWarning, "frombuffer: the buffer is not writable and a tensor can't be: writing to the tensor would change the buffer. Copy it first, or don't write.", 1) < 0) {
+    if (PyErr_WarnEx(PyExc_UserWarning,
+                     "frombuffer: the buffer is not writable and a tensor can't be: writing to the tensor would change "
+                     "the buffer. Copy it first, or don't write.",
+                     1) < 0) {
       PyBuffer_Release(view.get());
       throw PythonException();
     }
@@ -111,12 +129,19 @@ Tensor from_buffer(PyObject* buffer, DType dtype, int64_t count, int64_t offset,
   const int64_t bytes = view->len, each = item_size(dtype);
   // From here on the storage owns the view.
   Py_buffer* held = view.release();
-  Ref<Storage> storage = Storage::borrow(data + std::max<int64_t>(std::min(offset, bytes), 0), static_cast<size_t>(std::max<int64_t>(bytes - std::max<int64_t>(offset, 0), 0)), Device{}, release_view, held);
-  check_value(bytes > 0 && count != 0, "frombuffer: both buffer length (", bytes, ") and count (", count, ") must not be 0");
-  check_value(offset >= 0 && offset < bytes, "frombuffer: offset (", offset, " bytes) must be non-negative and no greater than buffer length (", bytes, " bytes) - 1");
-  check_value(count > 0 || (bytes - offset) % each == 0, "frombuffer: buffer length (", bytes - offset, " bytes) after offset (", offset, " bytes) must be a multiple of element size (", each, ")");
+  Ref<Storage> storage = Storage::borrow(
+      data + std::max<int64_t>(std::min(offset, bytes), 0),
+      static_cast<size_t>(std::max<int64_t>(bytes - std::max<int64_t>(offset, 0), 0)), Device{}, release_view, held);
+  check_value(bytes > 0 && count != 0, "frombuffer: both buffer length (", bytes, ") and count (", count,
+              ") must not be 0");
+  check_value(offset >= 0 && offset < bytes, "frombuffer: offset (", offset,
+              " bytes) must be non-negative and no greater than buffer length (", bytes, " bytes) - 1");
+  check_value(count > 0 || (bytes - offset) % each == 0, "frombuffer: buffer length (", bytes - offset,
+              " bytes) after offset (", offset, " bytes) must be a multiple of element size (", each, ")");
   const int64_t n = count < 0 ? (bytes - offset) / each : count;
-  check_value(n <= (bytes - offset) / each, "frombuffer: requested buffer length (", n, " * ", each, " bytes) after offset (", offset, " bytes) must not be greater than actual buffer length (", bytes, " bytes)");
+  check_value(n <= (bytes - offset) / each, "frombuffer: requested buffer length (", n, " * ", each,
+              " bytes) after offset (", offset, " bytes) must not be greater than actual buffer length (", bytes,
+              " bytes)");
   Tensor y = make_tensor(std::move(storage), {n}, {1}, 0, dtype);
   if (requires_grad) set_requires_grad(y, true);
   return y;

@@ -1,5 +1,5 @@
-// Tensors of Python's data: numbers, nested sequences, arrays, tensors; and what Tensor(...) makes. A list is walked twice:
-// once for its sizes and its dtype, once to put its numbers in place.
+// Tensors of Python's data: numbers, nested sequences, arrays, tensors; and what Tensor(...) makes. A list is walked
+// twice: once for its sizes and its dtype, once to put its numbers in place.
 #include <cmath>
 #include <limits>
 
@@ -18,7 +18,8 @@ const char* type_name(PyObject* o) { return Py_TYPE(o)->tp_name; }
 
 Tensor only_element(PyObject* o) {  // of a list: a tensor stands for a number
   Tensor x = to_tensor(o);
-  check_value(x.numel() == 1, "tensor: only one element tensors can be converted to Python scalars (got ", x.sizes(), ")");
+  check_value(x.numel() == 1, "tensor: only one element tensors can be converted to Python scalars (got ", x.sizes(),
+              ")");
   return x;
 }
 
@@ -38,7 +39,9 @@ double real_of(PyObject* o) {
   return value;
 }
 
-[[noreturn]] void overflows(double value, DType dtype) { fail<RuntimeError>("tensor: value cannot be converted to type ", dtype, " without overflow (it is ", value, ")"); }
+[[noreturn]] void overflows(double value, DType dtype) {
+  fail<RuntimeError>("tensor: value cannot be converted to type ", dtype, " without overflow (it is ", value, ")");
+}
 
 // Integers of 64 bits, from reals too, which lose their fraction.
 int64_t integer_of(PyObject* o) {
@@ -69,7 +72,8 @@ template <class T> void put(PyObject* o, T* y, DType dtype) {
   } else {
     const int64_t value = integer_of(o);
     if constexpr (sizeof(T) < sizeof(int64_t)) {  // unsigned ones take negatives and wrap, as PyTorch's
-      constexpr int64_t top = std::numeric_limits<T>::max(), low = std::is_signed_v<T> ? std::numeric_limits<T>::min() : -top;
+      constexpr int64_t top = std::numeric_limits<T>::max(),
+                        low = std::is_signed_v<T> ? std::numeric_limits<T>::min() : -top;
       if (value > top || value < low) overflows(static_cast<double>(value), dtype);
     }
     *y = static_cast<T>(value);
@@ -124,24 +128,37 @@ struct Seen {
 
 // `depth` levels of sequences may follow: more would not fit, and a list that holds itself has no end.
 void look(PyObject* data, int depth, Seen& seen) {
-  if (PyFloat_CheckExact(data)) seen.real = true;
-  else if (PyLong_CheckExact(data)) seen.integer = true;
-  else if (PyBool_Check(data)) seen.boolean = true;
-  else if (is_tensor(data)) seen.add(impl_of(data)->dtype);
-  else if (is_array(data)) seen.add(from_array(data, true).dtype());
-  else if (is_numpy_scalar(data)) seen.add(from_array(as_array(data).get(), true).dtype());
-  else if (PyFloat_Check(data)) seen.real = true;
-  else if (PyLong_Check(data)) seen.integer = true;
-  else if (PyComplex_Check(data)) fail<NotImplementedError>("tensor: complex tensors are not there yet");
-  else if (is_text(data)) fail<TypeError>("tensor: new(): invalid data type '", type_name(data), "'");
+  if (PyFloat_CheckExact(data))
+    seen.real = true;
+  else if (PyLong_CheckExact(data))
+    seen.integer = true;
+  else if (PyBool_Check(data))
+    seen.boolean = true;
+  else if (is_tensor(data))
+    seen.add(impl_of(data)->dtype);
+  else if (is_array(data))
+    seen.add(from_array(data, true).dtype());
+  else if (is_numpy_scalar(data))
+    seen.add(from_array(as_array(data).get(), true).dtype());
+  else if (PyFloat_Check(data))
+    seen.real = true;
+  else if (PyLong_Check(data))
+    seen.integer = true;
+  else if (PyComplex_Check(data))
+    fail<NotImplementedError>("tensor: complex tensors are not there yet");
+  else if (is_text(data))
+    fail<TypeError>("tensor: new(): invalid data type '", type_name(data), "'");
   else if (is_nested(data)) {
     check_type(depth > 0, "tensor: expected a number, got ", type_name(data), ", a sequence deeper than the others");
     Object list = as_list(data);
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i) {
       PyObject* o = PySequence_Fast_GET_ITEM(list.get(), i);
-      if (PyFloat_CheckExact(o)) seen.real = true;
-      else if (PyLong_CheckExact(o)) seen.integer = true;
-      else look(Object::share(o).get(), depth - 1, seen);
+      if (PyFloat_CheckExact(o))
+        seen.real = true;
+      else if (PyLong_CheckExact(o))
+        seen.integer = true;
+      else
+        look(Object::share(o).get(), depth - 1, seen);
     }
   } else {
     fail<RuntimeError>("tensor: Could not infer dtype of ", type_name(data));
@@ -154,10 +171,12 @@ template <class T> void place(PyObject* data, const Dims& sizes, int depth, T*& 
     put<T>(data, y++, dtype);
     return;
   }
-  check_type(is_nested(data), "tensor: not a sequence: ", type_name(data), " where one of length ", sizes[depth], " was expected");
+  check_type(is_nested(data), "tensor: not a sequence: ", type_name(data), " where one of length ", sizes[depth],
+             " was expected");
   Object list = as_list(data);
   const Py_ssize_t n = PySequence_Fast_GET_SIZE(list.get());
-  check_value(n == sizes[depth], "tensor: expected sequence of length ", sizes[depth], " at dim ", depth, " (got ", int64_t(n), ")");
+  check_value(n == sizes[depth], "tensor: expected sequence of length ", sizes[depth], " at dim ", depth, " (got ",
+              int64_t(n), ")");
   if (depth + 1 < sizes.size()) {
     for (Py_ssize_t i = 0; i < n; ++i) {
       check_value(PySequence_Fast_GET_SIZE(list.get()) == n, "tensor: the list changed its length while it was read");
@@ -194,14 +213,30 @@ Tensor from_sequence(PyObject* data, std::optional<DType> wanted) {
   const bool half = dtype == DType::float16 || dtype == DType::bfloat16;
   Tensor y = empty(sizes, half ? DType::float32 : dtype);
   switch (y.dtype()) {
-    case DType::bool_: fill<bool>(data, y); break;
-    case DType::uint8: fill<uint8_t>(data, y); break;
-    case DType::int8: fill<int8_t>(data, y); break;
-    case DType::int16: fill<int16_t>(data, y); break;
-    case DType::int32: fill<int32_t>(data, y); break;
-    case DType::int64: fill<int64_t>(data, y); break;
-    case DType::float32: fill<float>(data, y); break;
-    default: fill<double>(data, y); break;
+    case DType::bool_:
+      fill<bool>(data, y);
+      break;
+    case DType::uint8:
+      fill<uint8_t>(data, y);
+      break;
+    case DType::int8:
+      fill<int8_t>(data, y);
+      break;
+    case DType::int16:
+      fill<int16_t>(data, y);
+      break;
+    case DType::int32:
+      fill<int32_t>(data, y);
+      break;
+    case DType::int64:
+      fill<int64_t>(data, y);
+      break;
+    case DType::float32:
+      fill<float>(data, y);
+      break;
+    default:
+      fill<double>(data, y);
+      break;
   }
   return half ? to_dtype(y, dtype) : y;
 }
@@ -212,14 +247,16 @@ std::optional<Tensor> shared(PyObject* data, bool for_reading) {
   if (is_numpy_scalar(data)) return from_array(as_array(data).get(), for_reading);
   if (is_list(data) || is_text(data) || is_number(data)) return std::nullopt;
   if (PyObject_HasAttrString(data, "__dlpack__")) return from_dlpack(data);
-  if (PyObject_HasAttrString(data, "__array__") || PyObject_HasAttrString(data, "__array_interface__")) return from_array(as_array(data).get(), for_reading);
+  if (PyObject_HasAttrString(data, "__array__") || PyObject_HasAttrString(data, "__array_interface__"))
+    return from_array(as_array(data).get(), for_reading);
   return std::nullopt;
 }
 
 }  // namespace
 
 Tensor tensor_from(PyObject* data, std::optional<DType> dtype, std::optional<Device> device, bool copy) {
-  if (dtype && is_complex(*dtype)) fail<NotImplementedError>("tensor: complex tensors are not there yet (", *dtype, ")");
+  if (dtype && is_complex(*dtype))
+    fail<NotImplementedError>("tensor: complex tensors are not there yet (", *dtype, ")");
   if (is_tensor(data)) {
     Tensor x = to_tensor(data);
     return to(copy ? detach(x) : x, dtype.value_or(x.dtype()), device.value_or(x.device()), copy);
@@ -229,7 +266,8 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, std::optional<Dev
   return to_device(from_sequence(data, dtype), device.value_or(default_device()));
 }
 
-// Tensor(), Tensor(2, 3), Tensor(sizes), Tensor([...]), Tensor(another): of the default dtype. For the type and subclasses.
+// Tensor(), Tensor(2, 3), Tensor(sizes), Tensor([...]), Tensor(another): of the default dtype. For the type and
+// subclasses.
 PyObject* construct(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   std::optional<Device> device;
   if (kwargs) {
@@ -250,15 +288,19 @@ PyObject* construct(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     Dims sizes;
     for (Py_ssize_t i = 0; i < count; ++i) {
       PyObject* size = PyTuple_GET_ITEM(args, i);
-      check_type(PyIndex_Check(size) && !PyBool_Check(size), "Tensor: argument 'size' must be a tuple of ints, but got ", type_name(size), " at pos ", int64_t(i + 1));
+      check_type(PyIndex_Check(size) && !PyBool_Check(size),
+                 "Tensor: argument 'size' must be a tuple of ints, but got ", type_name(size), " at pos ",
+                 int64_t(i + 1));
       sizes.push_back(to_int(size));
     }
     return wrap_as(type, empty(sizes, default_dtype(), where));
   }
-  check_type(count == 1 || type != &TensorType, "Tensor: takes sizes or one piece of data, but ", int64_t(count), " arguments were given");
+  check_type(count == 1 || type != &TensorType, "Tensor: takes sizes or one piece of data, but ", int64_t(count),
+             " arguments were given");
   if (is_tensor(first)) return wrap_as(type, detach(to_tensor(first)));
   if (is_size(first)) return wrap_as(type, empty(Cast<Dims>::from(first), default_dtype(), where));
-  check_type(is_nested(first) || is_array(first) || is_text(first), "Tensor: new(): data must be a sequence (got ", type_name(first), ")");
+  check_type(is_nested(first) || is_array(first) || is_text(first), "Tensor: new(): data must be a sequence (got ",
+             type_name(first), ")");
   return wrap_as(type, tensor_from(first, default_dtype(), where, true));
 }
 

@@ -1,5 +1,5 @@
-// DLPack, the common way from one array library to another without a copy: https://dmlc.github.io/dlpack. Its structures
-// stand here as the specification gives them, in the form of before and after version 1.0.
+// DLPack, the common way from one array library to another without a copy: https://dmlc.github.io/dlpack. Its
+// structures stand here as the specification gives them, in the form of before and after version 1.0.
 #include <memory>
 
 #include "bindings/interop.h"
@@ -48,7 +48,12 @@ template <> constexpr const char* kUsed<Versioned> = "used_dltensor_versioned";
 
 DLDataType to_dl(DType dtype) {
   const auto bits = static_cast<uint8_t>(8 * item_size(dtype));
-  const Code code = dtype == DType::bool_ ? kBool : dtype == DType::uint8 ? kUInt : dtype == DType::bfloat16 ? kBfloat : is_floating(dtype) ? kFloat : is_complex(dtype) ? kComplex : kInt;
+  const Code code = dtype == DType::bool_      ? kBool
+                    : dtype == DType::uint8    ? kUInt
+                    : dtype == DType::bfloat16 ? kBfloat
+                    : is_floating(dtype)       ? kFloat
+                    : is_complex(dtype)        ? kComplex
+                                               : kInt;
   return {code, bits, 1};
 }
 
@@ -58,44 +63,50 @@ DType from_dl(DLDataType type) {
     const DLDataType known = to_dl(static_cast<DType>(i));
     if (known.code == type.code && known.bits == type.bits && type.lanes == 1) return static_cast<DType>(i);
   }
-  fail<RuntimeError>("from_dlpack: unsupported element type (code ", type.code, ", ", type.bits, " bits, ", type.lanes, " lanes)");
+  fail<RuntimeError>("from_dlpack: unsupported element type (code ", type.code, ", ", type.bits, " bits, ", type.lanes,
+                     " lanes)");
 }
 
-DLDevice device_of(const Tensor& x) { return {x.device().is_cuda() ? kCuda : kCpu, x.device().is_cuda() ? x.device().index : 0}; }
+DLDevice device_of(const Tensor& x) {
+  return {x.device().is_cuda() ? kCuda : kCpu, x.device().is_cuda() ? x.device().index : 0};
+}
 
 // ---- export
 
-template <class Managed>
-struct Exported {
+template <class Managed> struct Exported {
   Managed managed;
   Tensor tensor;
   int64_t sizes[kMaxDims], strides[kMaxDims];
 };
 
 // Called by the importer, on whatever thread.
-template <class Managed>
-void delete_exported(Managed* managed) {
+template <class Managed> void delete_exported(Managed* managed) {
   if (!Py_IsInitialized()) return;
   PyGILState_STATE state = PyGILState_Ensure();
   delete static_cast<Exported<Managed>*>(managed->context);
   PyGILState_Release(state);
 }
 
-template <class Managed>
-void drop_capsule(PyObject* capsule) {  // nobody has taken it
+template <class Managed> void drop_capsule(PyObject* capsule) {  // nobody has taken it
   if (!PyCapsule_IsValid(capsule, kName<Managed>)) return;
   auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule, kName<Managed>));
   if (managed->deleter) managed->deleter(managed);
 }
 
-template <class Managed>
-PyObject* export_as(const Tensor& x, bool copied) {
+template <class Managed> PyObject* export_as(const Tensor& x, bool copied) {
   auto owner = std::make_unique<Exported<Managed>>();
   Managed& m = owner->managed;
   m = {};
   owner->tensor = detach(x);
-  for (int d = 0; d < x.dim(); ++d) owner->sizes[d] = x.sizes()[d], owner->strides[d] = x.sizes()[d] <= 1 ? 1 : x.strides()[d];
-  m.tensor = {x.numel() ? x.data() : nullptr, device_of(x), static_cast<int32_t>(x.dim()), to_dl(x.dtype()), owner->sizes, owner->strides, 0};
+  for (int d = 0; d < x.dim(); ++d)
+    owner->sizes[d] = x.sizes()[d], owner->strides[d] = x.sizes()[d] <= 1 ? 1 : x.strides()[d];
+  m.tensor = {x.numel() ? x.data() : nullptr,
+              device_of(x),
+              static_cast<int32_t>(x.dim()),
+              to_dl(x.dtype()),
+              owner->sizes,
+              owner->strides,
+              0};
   m.context = owner.get();
   m.deleter = delete_exported<Managed>;
   if constexpr (std::is_same_v<Managed, Versioned>) {
@@ -110,8 +121,7 @@ PyObject* export_as(const Tensor& x, bool copied) {
 
 // ---- import
 
-template <class Managed>
-void release_managed(void* p) {
+template <class Managed> void release_managed(void* p) {
   auto* managed = static_cast<Managed*>(p);
   if (!managed->deleter) return;
   if (!Py_IsInitialized()) return;
@@ -126,29 +136,33 @@ Device imported_device(DLDevice device) {
   return Device{DeviceType::cuda, static_cast<int8_t>(device.index)};
 }
 
-template <class Managed>
-Tensor import_as(PyObject* capsule) {
+template <class Managed> Tensor import_as(PyObject* capsule) {
   auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule, kName<Managed>));
   if (!managed) throw PythonException();
   if constexpr (std::is_same_v<Managed, Versioned>)
     if (managed->major != 1) {
-      PyErr_Format(PyExc_BufferError, "from_dlpack: version %u.%u is not understood, only 1.x", managed->major, managed->minor);
+      PyErr_Format(PyExc_BufferError, "from_dlpack: version %u.%u is not understood, only 1.x", managed->major,
+                   managed->minor);
       throw PythonException();
     }
   const DLTensor& t = managed->tensor;
   const DType dtype = from_dl(t.dtype);
   const Device device = imported_device(t.device);
   Dims sizes(std::span<const int64_t>(t.sizes, static_cast<size_t>(t.ndim)));
-  Dims strides = t.strides ? Dims(std::span<const int64_t>(t.strides, static_cast<size_t>(t.ndim))) : contiguous_strides(sizes);
+  Dims strides =
+      t.strides ? Dims(std::span<const int64_t>(t.strides, static_cast<size_t>(t.ndim))) : contiguous_strides(sizes);
   int64_t extent = sizes.numel() == 0 ? 0 : 1;
   for (int d = 0; d < sizes.size(); ++d) {
-    check_value(strides[d] >= 0 || sizes[d] <= 1, "from_dlpack: negative strides are not supported (", strides, "); make a copy first");
+    check_value(strides[d] >= 0 || sizes[d] <= 1, "from_dlpack: negative strides are not supported (", strides,
+                "); make a copy first");
     if (sizes[d] <= 1) strides[d] = 1;
     if (extent) extent += (sizes[d] - 1) * strides[d];
   }
   if (extent == 0) strides = contiguous_strides(sizes);
   check_value(PyCapsule_SetName(capsule, kUsed<Managed>) == 0, "from_dlpack: the capsule can't be taken");
-  Ref<Storage> storage = Storage::borrow(static_cast<char*>(t.data) + t.byte_offset, static_cast<size_t>(extent * item_size(dtype)), device, release_managed<Managed>, managed);
+  Ref<Storage> storage =
+      Storage::borrow(static_cast<char*>(t.data) + t.byte_offset, static_cast<size_t>(extent * item_size(dtype)),
+                      device, release_managed<Managed>, managed);
   return make_tensor(std::move(storage), sizes, strides, 0, dtype);
 }
 
@@ -160,7 +174,8 @@ Tensor from_dlpack(PyObject* source) {
     Object method(PyObject_GetAttrString(source, "__dlpack__"));
     if (!method) {
       PyErr_Clear();
-      fail<RuntimeError>("from_dlpack: expected a capsule or an object with __dlpack__, got ", Py_TYPE(source)->tp_name);
+      fail<RuntimeError>("from_dlpack: expected a capsule or an object with __dlpack__, got ",
+                         Py_TYPE(source)->tp_name);
     }
     Object nothing(expect(PyTuple_New(0))), options(expect(Py_BuildValue("{s:(ii)}", "max_version", 1, 0)));
     capsule = Object(PyObject_Call(method.get(), nothing.get(), options.get()));
@@ -171,7 +186,8 @@ Tensor from_dlpack(PyObject* source) {
     expect(capsule.get());
   }
   if (PyCapsule_IsValid(capsule.get(), kName<Versioned>)) return import_as<Versioned>(capsule.get());
-  check(PyCapsule_IsValid(capsule.get(), kName<Unversioned>), "from_dlpack: the capsule is not a DLPack capsule, or it was consumed already: it can be taken only once");
+  check(PyCapsule_IsValid(capsule.get(), kName<Unversioned>),
+        "from_dlpack: the capsule is not a DLPack capsule, or it was consumed already: it can be taken only once");
   return import_as<Unversioned>(capsule.get());
 }
 

@@ -17,18 +17,30 @@ using Api = py::detail::npy_api;
 // The numbers by which numpy's C interface calls its types, with C's names for the integers.
 int numpy_type(DType dtype) {
   switch (dtype) {
-    case DType::bool_: return Api::NPY_BOOL_;
-    case DType::uint8: return Api::NPY_UBYTE_;
-    case DType::int8: return Api::NPY_BYTE_;
-    case DType::int16: return Api::NPY_SHORT_;
-    case DType::int32: return Api::NPY_INT_;
-    case DType::int64: return sizeof(long) == 8 ? Api::NPY_LONG_ : Api::NPY_LONGLONG_;
-    case DType::float16: return 23;
-    case DType::float32: return Api::NPY_FLOAT_;
-    case DType::float64: return Api::NPY_DOUBLE_;
-    case DType::complex64: return Api::NPY_CFLOAT_;
-    case DType::complex128: return Api::NPY_CDOUBLE_;
-    default: return -1;
+    case DType::bool_:
+      return Api::NPY_BOOL_;
+    case DType::uint8:
+      return Api::NPY_UBYTE_;
+    case DType::int8:
+      return Api::NPY_BYTE_;
+    case DType::int16:
+      return Api::NPY_SHORT_;
+    case DType::int32:
+      return Api::NPY_INT_;
+    case DType::int64:
+      return sizeof(long) == 8 ? Api::NPY_LONG_ : Api::NPY_LONGLONG_;
+    case DType::float16:
+      return 23;
+    case DType::float32:
+      return Api::NPY_FLOAT_;
+    case DType::float64:
+      return Api::NPY_DOUBLE_;
+    case DType::complex64:
+      return Api::NPY_CFLOAT_;
+    case DType::complex128:
+      return Api::NPY_CDOUBLE_;
+    default:
+      return -1;
   }
 }
 
@@ -70,23 +82,31 @@ Tensor from_array(PyObject* array, bool for_reading) {
   const DType dtype = dtype_of_array(array);
   const auto* a = py::detail::array_proxy(array);
   const char order = py::detail::array_descriptor1_proxy(a->descr)->byteorder;
-  check_value(order != (std::endian::native == std::endian::little ? '>' : '<'), "from_numpy: given numpy array has byte order different from the native byte order. "
+  check_value(order != (std::endian::native == std::endian::little ? '>' : '<'),
+              "from_numpy: given numpy array has byte order different from the native byte order. "
               "Conversion between byte orders is currently not supported.");
   if (!(a->flags & kWriteable) && !for_reading &&
-      PyErr_WarnEx(PyExc_UserWarning, "from_numpy: the array is not writable and a tensor can't be: writing to the tensor would change the array. Copy the array first, or don't write.", 1) < 0)
+      PyErr_WarnEx(PyExc_UserWarning,
+                   "from_numpy: the array is not writable and a tensor can't be: writing to the tensor would change "
+                   "the array. Copy the array first, or don't write.",
+                   1) < 0)
     throw PythonException();
   Dims sizes, strides;
   int64_t extent = 1;  // elements from the first to the last
   for (int d = 0; d < a->nd; ++d) {
     const int64_t size = a->dimensions[d], step = a->strides[d];
-    check_value(step >= 0 || size <= 1, "from_numpy: at least one stride of the array is negative (", step, "), and tensors with negative strides are not supported. Make a copy with array.copy().");
-    check_value(step % item_size(dtype) == 0 || size <= 1, "from_numpy: the array's strides are not a multiple of the element byte size. Copy the numpy array to reallocate the memory.");
+    check_value(step >= 0 || size <= 1, "from_numpy: at least one stride of the array is negative (", step,
+                "), and tensors with negative strides are not supported. Make a copy with array.copy().");
+    check_value(step % item_size(dtype) == 0 || size <= 1,
+                "from_numpy: the array's strides are not a multiple of the element byte size. Copy the numpy array to "
+                "reallocate the memory.");
     sizes.push_back(size);
     strides.push_back(size <= 1 ? 1 : step / item_size(dtype));
     extent = size == 0 || extent == 0 ? 0 : extent + (size - 1) * strides[d];
   }
   if (sizes.numel() == 0) strides = contiguous_strides(sizes);
-  Ref<Storage> storage = Storage::borrow(a->data, static_cast<size_t>(extent * item_size(dtype)), Device{}, release_object, Py_NewRef(array));
+  Ref<Storage> storage = Storage::borrow(a->data, static_cast<size_t>(extent * item_size(dtype)), Device{},
+                                         release_object, Py_NewRef(array));
   return make_tensor(std::move(storage), sizes, strides, 0, dtype);
 }
 
@@ -95,15 +115,18 @@ PyObject* to_array(const Tensor& x, bool force) {
     Tensor plain = to_device(detach(x), Device{});
     return to_array(plain, false);
   }
-  check(!x.requires_grad() || !grad_enabled(), "numpy: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.");
-  check_type(x.device().is_cpu(), "numpy: can't convert ", device_name(x.device()), " device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.");
+  check(!x.requires_grad() || !grad_enabled(),
+        "numpy: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.");
+  check_type(x.device().is_cpu(), "numpy: can't convert ", device_name(x.device()),
+             " device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.");
   const int type = numpy_type(x.dtype());
   check_type(type >= 0, "numpy: numpy has no ", x.dtype(), "; convert the tensor first, e.g. with .float()");
   const Api& api = Api::get();
   Py_intptr_t sizes[kMaxDims], strides[kMaxDims];
   for (int d = 0; d < x.dim(); ++d) sizes[d] = x.sizes()[d], strides[d] = x.strides()[d] * x.item_size();
   const bool empty = x.numel() == 0;  // numpy then has memory of its own
-  PyObject* array = expect(api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(type), static_cast<int>(x.dim()), sizes, empty ? nullptr : strides,
+  PyObject* array = expect(api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(type),
+                                                     static_cast<int>(x.dim()), sizes, empty ? nullptr : strides,
                                                      empty ? nullptr : x.data(), empty ? 0 : kWriteable, nullptr));
   if (!empty) {
     x->storage->lend();

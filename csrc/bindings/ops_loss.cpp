@@ -48,6 +48,7 @@ void bind_distances() {
          +[](const Tensor& x, const Tensor& target, const std::string& reduction, double delta, const Tensor& weight) { return huber_loss(x, target, weight, reduction_of(reduction), delta); },
          "d^2 / 2 where d = |input - target| <= delta, else delta (d - delta / 2)", kNN);
   add_op("cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor", &cosine_similarity, "x1 . x2 / (||x1|| ||x2||) along dim", kFunction);
+  add_op("pdist(Tensor input, float p=2.0) -> Tensor", &pdist, "The p-norms of the differences of all pairs of rows.", kFunction | kNN);
   add_op("pairwise_distance(Tensor x1, Tensor x2, float p=2.0, float eps=1e-06, bool keepdim=False) -> Tensor", &pairwise_distance, "||x1 - x2 + eps||_p along the last dimension", kFunction);
 }
 

@@ -9,16 +9,40 @@ namespace {
 
 const char* keep(const std::string& text) { return (new std::string(text))->c_str(); }
 
-// The p of a norm: a number, "fro" or None.
+bool is_named(PyObject* p, const char* name) { return PyUnicode_Check(p) && PyUnicode_CompareWithASCIIString(p, name) == 0; }
+
+// The p of a norm over all dimensions alike: a number, "fro" or None.
 double order_of(const char* op, PyObject* p) {
-  if (p == Py_None) return 2;
-  if (PyUnicode_Check(p)) {
-    std::string name = Cast<std::string>::from(p);
-    if (name == "nuc") fail<NotImplementedError>(op, ": the nuclear norm is not there yet");
-    check(name == "fro", op, ": expected p to be a number, 'fro' or 'nuc', but got '", name, "'");
-    return 2;
-  }
+  if (p == Py_None || is_named(p, "fro")) return 2;
+  check(!PyUnicode_Check(p), op, ": expected the order of a norm to be a number, 'fro' or 'nuc'");
   return to_double(p);
+}
+
+Tensor torch_norm(const Tensor& x, PyObject* p, const Dims& dims, bool keepdim, std::optional<DType> dtype) {
+  if (is_named(p, "nuc")) {
+    check(!dims.empty() || x.dim() == 2, "norm: the nuclear norm needs two dimensions, but the input has ", x.dim());
+    return nuclear_norm(x, dims.empty() ? Dims{0, 1} : dims, keepdim, dtype);
+  }
+  return norm(x, order_of("norm", p), dims, keepdim, dtype);
+}
+
+Tensor norm_of_matrices(const Tensor& x, PyObject* ord, const Dims& dims, bool keepdim, std::optional<DType> dtype) {
+  check(x.dim() >= 2, "matrix_norm: The input tensor A must have at least 2 dimensions.");
+  check(dims.size() == 2, "matrix_norm: dim must be a 2-tuple, got ", dims);
+  if (is_named(ord, "nuc")) return nuclear_norm(x, dims, keepdim, dtype);
+  return ord == Py_None || PyUnicode_Check(ord) ? norm(x, order_of("matrix_norm", ord), dims, keepdim, dtype) : matrix_norm(x, to_double(ord), dims, keepdim, dtype);
+}
+
+Tensor linalg_norm(const Tensor& x, PyObject* ord, std::optional<Dims> dims, bool keepdim, std::optional<DType> dtype) {
+  if (ord == Py_None) return norm(x, 2, dims.value_or(Dims()), keepdim, dtype);
+  if (!dims) {
+    check(x.dim() == 1 || x.dim() == 2, "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got ", x.dim(), "D.");
+    dims = x.dim() == 1 ? Dims{0} : Dims{0, 1};
+  }
+  check(dims->size() == 1 || dims->size() == 2, "linalg.norm: If dim is specified, it must be of length 1 or 2. Got ", *dims);
+  if (dims->size() == 2) return norm_of_matrices(x, ord, *dims, keepdim, dtype);
+  check(!PyUnicode_Check(ord), "linalg.norm: only a number can be the order of a vector's norm");
+  return norm(x, to_double(ord), *dims, keepdim, dtype);
 }
 
 void bind_sums() {
@@ -41,41 +65,14 @@ void bind_sums() {
   add_op("all(Tensor input, int[1]? dim=None, bool keepdim=False) -> Tensor", all_of, "Is no element zero?");
 }
 
-// The norm of matrices over two dimensions.
-Tensor matrix_norm(const Tensor& x, PyObject* ord, const Dims& dims, bool keepdim, std::optional<DType> dtype) {
-  check(x.dim() >= 2, "matrix_norm: The input tensor A must have at least 2 dimensions, got ", x.dim());
-  check(dims.size() == 2, "matrix_norm: dim must be a 2-tuple, got ", dims);
-  int64_t row = wrap_dim("matrix_norm", dims[0], x.dim()), column = wrap_dim("matrix_norm", dims[1], x.dim());
-  check(row != column, "matrix_norm: dims must be different, got (", dims[0], ", ", dims[1], ")");
-  if (ord == Py_None || PyUnicode_Check(ord)) return norm(x, order_of("matrix_norm", ord), dims, keepdim, dtype);
-  double p = to_double(ord);
-  if (std::abs(p) == 2) fail<NotImplementedError>("matrix_norm: the norms of order 2 and -2, the extreme singular values, are not there yet");
-  check(std::abs(p) == 1 || std::isinf(p), "matrix_norm: Order ", p, " not supported.");
-  // The largest or smallest sum of magnitudes of a column (1), of a row (infinite).
-  int64_t summed = std::abs(p) == 1 ? row : column, chosen = std::abs(p) == 1 ? column : row;
-  Tensor sums = norm(x, 1, Dims{summed}, true, dtype), y = p > 0 ? amax(sums, Dims{chosen}, true) : amin(sums, Dims{chosen}, true);
-  return keepdim ? y : squeeze(y, Dims{row, column});
-}
-
-Tensor linalg_norm(const Tensor& x, PyObject* ord, std::optional<Dims> dims, bool keepdim, std::optional<DType> dtype) {
-  if (ord == Py_None) return norm(x, 2, dims.value_or(Dims()), keepdim, dtype);
-  if (!dims) {
-    check(x.dim() == 1 || x.dim() == 2, "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got ", x.dim(), "D.");
-    dims = x.dim() == 1 ? Dims{0} : Dims{0, 1};
-  }
-  check(dims->size() == 1 || dims->size() == 2, "linalg.norm: If dim is specified, it must be of length 1 or 2. Got ", *dims);
-  if (dims->size() == 2) return matrix_norm(x, ord, *dims, keepdim, dtype);
-  check(!PyUnicode_Check(ord), "linalg.norm: order '", PyUnicode_Check(ord) ? Cast<std::string>::from(ord) : std::string(), "' can only be used with matrices");
-  return norm(x, to_double(ord), *dims, keepdim, dtype);
-}
-
 void bind_norms() {
-  add_op("norm(Tensor input, object p='fro', int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
-         +[](const Tensor& x, PyObject* p, const Dims& dims, bool keepdim, std::optional<DType> dtype) { return norm(x, order_of("norm", p), dims, keepdim, dtype); },
+  add_op("norm(Tensor input, object p='fro', int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &torch_norm,
          "sum(|x|^p)^(1/p); infinite p give the largest and the smallest |x|, 0 the number of elements other than zero.");
+  add_op("renorm(Tensor input, float p, int dim, float maxnorm) -> Tensor", &renorm, "Every slice along dim shrunk so that its p-norm is at most maxnorm.");
+  add_op("renorm_(Tensor input, float p, int dim, float maxnorm) -> Tensor", +[](Tensor& x, double p, int64_t dim, double most) -> Tensor& { return copy_(x, renorm(x, p, dim, most)); }, "", kMethod);
   add_op("dist(Tensor input, Tensor other, float p=2.0) -> Tensor", &dist, "The p-norm of input - other.");
   add_op("vector_norm(Tensor x, float ord=2.0, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &norm, "The norm of vectors along the given dimensions (of all elements for None).", kLinalg);
-  add_op("matrix_norm(Tensor A, object ord='fro', int[] dim=(-2, -1), bool keepdim=False, *, dtype? dtype=None) -> Tensor", &matrix_norm, "The norm of matrices over two dimensions: 'fro', 1, -1, inf or -inf.", kLinalg);
+  add_op("matrix_norm(Tensor A, object ord='fro', int[] dim=(-2, -1), bool keepdim=False, *, dtype? dtype=None) -> Tensor", &norm_of_matrices, "The norm of matrices over two dimensions: 'fro', 'nuc', 2, -2, 1, -1, inf or -inf.", kLinalg);
   add_op("norm(Tensor A, object ord=None, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &linalg_norm, "vector_norm over one dimension (or all, without ord), matrix_norm over two.", kLinalg);
 
   // correction: what is taken from the count; unbiased: 1 or 0.

@@ -328,18 +328,6 @@ PyObject* copy_out(const std::string& name, PyObject* result, PyObject* out) {
   return Py_NewRef(out);
 }
 
-// "transpose: Dimension out of range" of a call of swapaxes becomes "swapaxes: ...": an error begins with the op that was
-// called. Running a graph backwards is no such call: its errors name the op they come from.
-std::string named_after(const std::string& op, const std::string& message) {
-  if (op == "backward" || op == "run_backward") return message;
-  size_t end = 0;
-  while (end < message.size() && (std::isalnum(static_cast<unsigned char>(message[end])) || message[end] == '_')) ++end;
-  bool named = end > 0 && message.compare(end, 2, ": ") == 0;
-  std::string_view inner(message.data(), named ? end : 0);
-  if (inner == op || message.starts_with(op + "(") || message.starts_with(op + "_") || inner == "cuda" || inner == "device" || inner == "dtype") return message;
-  return op + ": " + message.substr(named ? end + 2 : 0);
-}
-
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   Family& family = *reinterpret_cast<OpObject*>(self)->family;
   Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
@@ -440,6 +428,16 @@ PyObject* make_op(Family& family) {
 }
 
 }  // namespace
+
+std::string named_after(const std::string& op, const std::string& message) {
+  if (op == "backward" || op == "run_backward") return message;
+  size_t end = 0;
+  while (end < message.size() && (std::isalnum(static_cast<unsigned char>(message[end])) || message[end] == '_')) ++end;
+  bool named = end > 0 && message.compare(end, 2, ": ") == 0;
+  std::string_view inner(message.data(), named ? end : 0);
+  if (inner == op || inner == op + "_" || message.starts_with(op + "(") || inner == "cuda" || inner == "device" || inner == "dtype") return message;
+  return op + ": " + message.substr(named ? end + 2 : 0);
+}
 
 void add_op(const char* signature, Caller caller, void (*function)(), const char* doc, unsigned where) {
   std::string_view text(signature);

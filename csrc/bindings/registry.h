@@ -8,6 +8,7 @@
 // positional arguments, as a tuple); a trailing ? allows None. `*` begins keyword-only arguments.
 // `-> (Tensor values, Tensor indices)` makes a named tuple. Lines with one name are overloads: the first whose types fit is called. Where to find the op in Python: see Where.
 #pragma once
+#include <array>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -87,9 +88,22 @@ template <> struct Held<const Into&> { using type = HeldInto; };
 template <> struct Held<Ints> { using type = Dims; };
 template <> struct Held<Tensors> { using type = std::vector<Tensor>; };
 
+// A parameter may stand for several slots in a row (the options of creation ops): its Cast then takes their address.
+template <class H> constexpr size_t kSlots = 1;
+template <class... H> constexpr auto kFirstSlot = [] {
+  std::array<size_t, sizeof...(H) + 1> first{};
+  size_t i = 0;
+  ((first[i + 1] = first[i] + kSlots<H>, ++i), ...);
+  return first;
+}();
+template <class H> H held_from(Arguments slots) {
+  if constexpr (kSlots<H> == 1) return Cast<H>::from(slots[0]);
+  else return Cast<H>::from(slots);
+}
+
 template <class R, class... P, size_t... I>
 PyObject* call_with(R (*function)(P...), Arguments arguments, std::index_sequence<I...>) {
-  std::tuple<typename Held<P>::type...> held{Cast<typename Held<P>::type>::from(arguments[I])...};
+  std::tuple<typename Held<P>::type...> held{held_from<typename Held<P>::type>(arguments + kFirstSlot<typename Held<P>::type...>[I])...};
   if constexpr (std::is_void_v<R>) {
     function(std::get<I>(held)...);
     Py_RETURN_NONE;
@@ -109,6 +123,10 @@ void add_op(const char* signature, R (*function)(P...), const char* doc = "", un
   }, reinterpret_cast<void (*)()>(function), doc, where);
 }
 // A lambda without captures, for lines that adapt an op: add_op("...", +[](const Tensor& x) { ... }).
+
+// "transpose: Dimension out of range" of a call of swapaxes becomes "swapaxes: ...": an error begins with the op that was
+// called. Running a graph backwards is no such call: its errors name the op they come from.
+std::string named_after(const std::string& op, const std::string& message);
 
 // ---- the rooms: each binds its family (ops_<room>.cpp)
 void bind_elementwise();

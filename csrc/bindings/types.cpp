@@ -207,13 +207,13 @@ void bind_names(PyObject* module) {
 
 PyObject* wrap_layout() { return Py_NewRef(strided); }
 
-void check_layout(const char* op, PyObject* layout) {
-  check_type(!layout || layout == Py_None || Py_IS_TYPE(layout, &LayoutType), op, "(): argument 'layout' must be tessel.layout, not ", layout ? Py_TYPE(layout)->tp_name : "");
+void check_layout(PyObject* layout) {
+  check_type(!layout || layout == Py_None || Py_IS_TYPE(layout, &LayoutType), "argument 'layout' must be tessel.layout, not ", layout ? Py_TYPE(layout)->tp_name : "");
 }
 
-MemoryFormat to_memory_format(const char* op, PyObject* o, MemoryFormat otherwise) {
+MemoryFormat to_memory_format(PyObject* o, MemoryFormat otherwise) {
   if (!o || o == Py_None) return otherwise;
-  check_type(Py_IS_TYPE(o, &MemoryFormatType), op, "(): argument 'memory_format' must be tessel.memory_format, not ", Py_TYPE(o)->tp_name);
+  check_type(Py_IS_TYPE(o, &MemoryFormatType), "argument 'memory_format' must be tessel.memory_format, not ", Py_TYPE(o)->tp_name);
   return static_cast<MemoryFormat>(name_of(o)->value);
 }
 

@@ -272,6 +272,15 @@ struct ClassLossArgs {
   void* dx;
 };
 
+// ---- singular values, greatest first: x [m, n] = u [m, n] diag(s) v^T [n, n] for each of a stack, m >= n, in C order,
+// float32 or float64.
+struct SvdArgs {
+  DType dtype;
+  int64_t batch, m, n;
+  const void* x;
+  void *u, *s, *v;
+};
+
 // ---- optimizer steps: x [n] of many tensors at once, with gradients and state of x's dtype.
 //   sgd     d = dx + weight_decay x; a = momentum a + (1 - dampening) d, or d where fresh; x -= lr (a, or nesterov d + momentum a)
 //   adam    d = dx + weight_decay x (decoupled: x *= 1 - lr weight_decay); a += (1 - beta1) (d - a)
@@ -326,6 +335,8 @@ struct Kernels {
   int64_t (*class_loss_scratch)(const ClassLossArgs& args);
   void (*class_loss)(const ClassLossArgs& args, void* scratch);
   void (*class_loss_backward)(const ClassLossArgs& args);
+  int64_t (*svd_scratch)(const SvdArgs& args);
+  void (*svd)(const SvdArgs& args, void* scratch);
   void (*optim)(const OptimArgs& args);
   int64_t (*optim_norm_scratch)(const OptimArgs& args);
   double (*optim_norm)(const OptimArgs& args, double p, void* scratch);  // of all x together

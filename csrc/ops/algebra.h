@@ -8,6 +8,7 @@ namespace tessel {
 
 // Which of its values a derivative reads: the op keeps only those.
 enum Uses { kUsesX = 1, kUsesY = 2, kUsesB = 4, kUsesC = 8 };  // x is the first operand
+bool unary_takes_integers(Unary op);  // is there a kernel for integers?
 int unary_uses(Unary op);
 int binary_uses(Binary op, bool a_wants_grad, bool b_wants_grad);
 int ternary_uses(Ternary op);

@@ -46,6 +46,7 @@ using Derivative = Tensor (*)(const Tensor& x, const Tensor& y, const Tensor& dy
 struct Entry {
   Derivative derivative = nullptr;
   int reads = 0;
+  bool integers = false;
 };
 
 template <Unary op>
@@ -53,9 +54,9 @@ constexpr Entry entry() {
   using F = algebra::Function<op>;
   if constexpr (requires { F::reads; }) {
     return {[](const Tensor& x, const Tensor& y, const Tensor& dy, const Params& params) { return F::grad(algebra::Value(x), algebra::Value(y), algebra::Value(dy), params).t; },
-            (F::reads & algebra::kX ? kUsesX : 0) | (F::reads & algebra::kY ? kUsesY : 0)};
+            (F::reads & algebra::kX ? kUsesX : 0) | (F::reads & algebra::kY ? kUsesY : 0), F::integers};
   } else {
-    return {};
+    return {nullptr, 0, F::integers};
   }
 }
 
@@ -66,6 +67,8 @@ constexpr auto make_table(std::index_sequence<I...>) {
 constexpr auto table = make_table(std::make_index_sequence<static_cast<size_t>(Unary::count)>());
 
 }  // namespace
+
+bool unary_takes_integers(Unary op) { return table[static_cast<size_t>(op)].integers; }
 
 int unary_uses(Unary op) { return table[static_cast<size_t>(op)].reads; }
 

@@ -22,10 +22,7 @@ static Tensor reversed(const Tensor& x, uint32_t mask) {
 Tensor flip(const Tensor& x, Ints dims) {
   uint32_t mask = dims.empty() ? 0 : dim_mask("flip", dims, x.dim());
   Tensor y = empty_like(x);
-  {
-    NoGrad no_grad;
-    copy_(y, reversed(x, mask));
-  }
+  copy_elements("flip", y, reversed(x, mask));
   if (Node* node = record("flip", y, {x}))
     node->backward = [dims = Dims(dims)](const Tensor& dy, Needs) -> Grads { return {flip(dy, dims)}; };
   return y;
@@ -160,10 +157,7 @@ Tensor diag_embed(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) {
   sizes.insert(std::min(dim1, dim2), n);
   sizes.insert(std::max(dim1, dim2), n);
   Tensor y = zeros(sizes, x.dtype(), x.device());
-  {
-    NoGrad no_grad;
-    copy_(diagonal(alias(y), offset, dim1, dim2), x);
-  }
+  copy_elements("diag_embed", diagonal(alias(y), offset, dim1, dim2), x);
   if (Node* node = record("diag_embed", y, {x}))
     node->backward = [offset, dim1, dim2](const Tensor& dy, Needs) -> Grads { return {diagonal(dy, offset, dim1, dim2)}; };
   return y;
@@ -206,7 +200,7 @@ static void fill_border(const Tensor& y, const Tensor& inner, Ints pad, const Te
     for (auto [at, length] : {std::pair{int64_t(0), before}, std::pair{before + n, after}}) {
       if (length == 0) continue;
       sizes[d] = length;
-      copy_(alias(y, sizes, y.strides(), offset + at * step), value);
+      copy_elements("constant_pad_nd", alias(y, sizes, y.strides(), offset + at * step), value);
     }
     sizes[d] = n;
     offset += before * step;
@@ -232,7 +226,7 @@ Tensor constant_pad_nd(const Tensor& x, Ints pad, Scalar value) {
     } else {
       int64_t offset = 0;
       for (int i = 0; i < border.size(); i += 2) offset += border[i] * y.strides()[x.dim() - 1 - i / 2];
-      copy_(alias(y, inner.sizes(), y.strides(), offset), inner);
+      copy_elements("constant_pad_nd", alias(y, inner.sizes(), y.strides(), offset), inner);
       fill_border(y, inner, border, number);
     }
   }

@@ -7,8 +7,8 @@
 
 namespace tessel {
 
-// y = x, both on devices a kernel can reach: any dtypes, any strides, x broadcast.
-static void copy_elements(const char* name, const Tensor& y, const Tensor& x) {
+// Both on devices a kernel can reach: any dtypes, any strides, x broadcast.
+void copy_elements(const char* name, const Tensor& y, const Tensor& x) {
   if (y.numel() == 0) return;
   bool to_bool = y.dtype() == DType::bool_ && x.dtype() != DType::bool_;
   DType compute = compute_type(to_bool || is_floating(x.dtype()) ? x.dtype() : promote(x.dtype(), y.dtype()));

@@ -20,7 +20,8 @@ static Device resolve(Device device) {
 }
 
 static Tensor fresh(const Dims& sizes, const Dims& strides, int64_t extent, DType dtype, Device device) {
-  Tensor y = make_tensor(Storage::allocate(static_cast<size_t>(extent) * item_size(dtype), resolve(device)), sizes, strides, 0, dtype);
+  Tensor y = make_tensor(Storage::allocate(static_cast<size_t>(extent) * item_size(dtype), resolve(device)), sizes,
+                         strides, 0, dtype);
   y->inference = inference_enabled();
   return y;
 }
@@ -29,7 +30,8 @@ static void check_sizes(const char* op, const Dims& sizes, DType dtype) {
   int64_t bytes = item_size(dtype);
   for (int64_t n : sizes) {
     check(n >= 0, op, ": Trying to create tensor with negative dimension ", n, ": ", sizes);
-    check(!__builtin_mul_overflow(bytes, n > 0 ? n : 1, &bytes), op, ": Storage size calculation overflowed with sizes=", sizes);
+    check(!__builtin_mul_overflow(bytes, n > 0 ? n : 1, &bytes), op,
+          ": Storage size calculation overflowed with sizes=", sizes);
   }
 }
 
@@ -40,7 +42,8 @@ Tensor empty(const Dims& sizes, DType dtype, Device device) {
 
 Tensor empty_strided(const Dims& sizes, const Dims& strides, DType dtype, Device device) {
   check_sizes("empty_strided", sizes, dtype);
-  check(sizes.size() == strides.size(), "empty_strided: dimensionality of sizes (", sizes.size(), ") must match dimensionality of strides (", strides.size(), ")");
+  check(sizes.size() == strides.size(), "empty_strided: dimensionality of sizes (", sizes.size(),
+        ") must match dimensionality of strides (", strides.size(), ")");
   int64_t extent = sizes.numel() == 0 ? 0 : 1;
   for (int d = 0; extent && d < sizes.size(); ++d) {
     check(strides[d] >= 0, "empty_strided: negative strides are not supported: ", strides);
@@ -50,7 +53,8 @@ Tensor empty_strided(const Dims& sizes, const Dims& strides, DType dtype, Device
 }
 
 Tensor empty_like(const Tensor& x, DType dtype, Device device, MemoryFormat format) {
-  if (format != MemoryFormat::preserve) return empty_strided(x.sizes(), format_strides("empty_like", x.sizes(), format), dtype, device);
+  if (format != MemoryFormat::preserve)
+    return empty_strided(x.sizes(), format_strides("empty_like", x.sizes(), format), dtype, device);
   Tensor y = empty_result(x.sizes(), dtype, x);
   return resolve(device) == y.device() ? y : empty_strided(y.sizes(), y.strides(), dtype, device);
 }
@@ -61,33 +65,52 @@ Tensor empty_like(const Tensor& x, DType dtype, Device device, MemoryFormat form
 static void store(void* p, Scalar value, DType dtype) {
   auto put = [p](auto v) { std::memcpy(p, &v, sizeof v); };
   switch (dtype) {
-    case DType::bool_: return put(value.is_floating() ? value.as_double() != 0 : value.as_int() != 0);
-    case DType::uint8: return put(static_cast<uint8_t>(value.as_int()));
-    case DType::int8: return put(static_cast<int8_t>(value.as_int()));
-    case DType::int16: return put(static_cast<int16_t>(value.as_int()));
-    case DType::int32: return put(static_cast<int32_t>(value.as_int()));
-    case DType::int64: return put(value.as_int());
-    case DType::float32: return put(static_cast<float>(value.as_double()));
-    case DType::float64: return put(value.as_double());
-    case DType::complex64: return put(std::complex<float>(value.as_complex()));
-    case DType::complex128: return put(value.as_complex());
-    default: return;
+    case DType::bool_:
+      return put(value.is_floating() ? value.as_double() != 0 : value.as_int() != 0);
+    case DType::uint8:
+      return put(static_cast<uint8_t>(value.as_int()));
+    case DType::int8:
+      return put(static_cast<int8_t>(value.as_int()));
+    case DType::int16:
+      return put(static_cast<int16_t>(value.as_int()));
+    case DType::int32:
+      return put(static_cast<int32_t>(value.as_int()));
+    case DType::int64:
+      return put(value.as_int());
+    case DType::float32:
+      return put(static_cast<float>(value.as_double()));
+    case DType::float64:
+      return put(value.as_double());
+    case DType::complex64:
+      return put(std::complex<float>(value.as_complex()));
+    case DType::complex128:
+      return put(value.as_complex());
+    default:
+      return;
   }
 }
 
 Scalar checked(Scalar value, DType dtype) {
-  auto fits = [&](bool yes) { check(yes, "fill: value cannot be converted to type ", dtype, " without overflow (it is ", value.as_double(), ")"); };
+  auto fits = [&](bool yes) {
+    check(yes, "fill: value cannot be converted to type ", dtype, " without overflow (it is ", value.as_double(), ")");
+  };
   if (value.is_complex()) {
-    check(is_complex(dtype) || value.as_complex().imag() == 0, "fill: value cannot be converted to type ", dtype, " without overflow (it has an imaginary part)");
+    check(is_complex(dtype) || value.as_complex().imag() == 0, "fill: value cannot be converted to type ", dtype,
+          " without overflow (it has an imaginary part)");
     return value;
   }
   if (is_integral(dtype)) {
     const int digits = static_cast<int>(8 * item_size(dtype)) - (dtype != DType::uint8);
-    const double top = std::ldexp(1, digits), low = dtype == DType::uint8 ? -top : -top - 1;  // unsigned ones take negatives and wrap
-    fits(value.as_double() < top && value.as_double() > low && !(dtype == DType::int64 && value.is_floating() && value.as_double() < -top));
+    const double top = std::ldexp(1, digits),
+                 low = dtype == DType::uint8 ? -top : -top - 1;  // unsigned ones take negatives and wrap
+    fits(value.as_double() < top && value.as_double() > low &&
+         !(dtype == DType::int64 && value.is_floating() && value.as_double() < -top));
   } else if (is_floating(dtype) && std::isfinite(value.as_double())) {
     constexpr double half_top = 65504, bfloat_top = 0x1.fep127;
-    const double top = dtype == DType::float16 ? half_top : dtype == DType::bfloat16 ? bfloat_top : dtype == DType::float32 ? std::numeric_limits<float>::max() : std::numeric_limits<double>::max();
+    const double top = dtype == DType::float16    ? half_top
+                       : dtype == DType::bfloat16 ? bfloat_top
+                       : dtype == DType::float32  ? std::numeric_limits<float>::max()
+                                                  : std::numeric_limits<double>::max();
     fits(std::abs(value.as_double()) <= top);
   }
   return value;
@@ -130,7 +153,8 @@ Tensor wrapped_number(Scalar value) {
 // ---- ranges
 
 static Tensor range(const char* op, RangeArgs args, Device device) {
-  if (args.dtype == DType::bool_ || is_complex(args.dtype)) fail<NotImplementedError>(op, ": not implemented for ", args.dtype);
+  if (args.dtype == DType::bool_ || is_complex(args.dtype))
+    fail<NotImplementedError>(op, ": not implemented for ", args.dtype);
   Tensor y = empty({args.n}, args.dtype, device);
   if (args.n == 0) return y;
   args.y = y.data();
@@ -142,9 +166,15 @@ Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, Device device)
   const double from = start.as_double(), to = end.as_double(), by = step.as_double();
   check(by != 0, "arange: step must be nonzero");
   check(std::isfinite(from) && std::isfinite(to), "arange: unsupported range: ", from, " -> ", to);
-  check(by > 0 ? from <= to : from >= to, "arange: upper bound and lower bound inconsistent with step sign (", from, " -> ", to, " by ", by, ")");
+  check(by > 0 ? from <= to : from >= to, "arange: upper bound and lower bound inconsistent with step sign (", from,
+        " -> ", to, " by ", by, ")");
   double count = std::ceil((to - from) / by);
-  RangeArgs args{.dtype = dtype, .integral = is_integral(dtype), .first = start.as_int(), .stride = step.as_int(), .start = from, .step = by};
+  RangeArgs args{.dtype = dtype,
+                 .integral = is_integral(dtype),
+                 .first = start.as_int(),
+                 .stride = step.as_int(),
+                 .start = from,
+                 .step = by};
   if (dtype == DType::int64) {  // exact, where a double would round
     check_value(args.stride != 0, "arange: step must be nonzero, as an integer it is 0");
     const int64_t last = end.as_int(), sign = args.stride > 0 ? 1 : -1;
@@ -158,7 +188,8 @@ Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, Device device)
 Tensor linspace(double start, double end, int64_t steps, DType dtype, Device device) {
   check(steps >= 0, "linspace: number of steps must be non-negative, got ", steps);
   const double step = steps > 1 ? (end - start) / static_cast<double>(steps - 1) : 0;
-  return range("linspace", {.dtype = dtype, .n = steps, .mirrored = steps > 1, .start = start, .step = step, .end = end}, device);
+  return range("linspace",
+               {.dtype = dtype, .n = steps, .mirrored = steps > 1, .start = start, .step = step, .end = end}, device);
 }
 
 Tensor logspace(double start, double end, int64_t steps, double base, DType dtype, Device device) {
@@ -184,7 +215,8 @@ static Tensor triangle(const char* op, const Tensor& x, int64_t diagonal, bool u
   auto write = [&](const Tensor& source, const Tensor& y) {  // both in C order
     const int64_t m = y.size(-2), n = y.size(-1);
     if (y.numel() == 0) return;
-    run(op, y, y.numel(), kernels(y).triangle, TriangleArgs{y.dtype(), source.data(), y.data(), y.numel() / (m * n), m, n, diagonal, upper});
+    run(op, y, y.numel(), kernels(y).triangle,
+        TriangleArgs{y.dtype(), source.data(), y.data(), y.numel() / (m * n), m, n, diagonal, upper});
   };
   Tensor y;
   if (into.kind == Into::inplace) {
@@ -203,7 +235,10 @@ static Tensor triangle(const char* op, const Tensor& x, int64_t diagonal, bool u
     write(contiguous(x), y);
   }
   Node* node = into.kind == Into::inplace ? record_inplace(op, y, {x}) : record(op, y, {x});
-  if (node) node->backward = [op, diagonal, upper](const Tensor& dy, Needs) -> Grads { return {triangle(op, dy, diagonal, upper, {})}; };
+  if (node)
+    node->backward = [op, diagonal, upper](const Tensor& dy, Needs) -> Grads {
+      return {triangle(op, dy, diagonal, upper, {})};
+    };
   return y;
 }
 
@@ -211,10 +246,12 @@ Tensor tril(const Tensor& x, int64_t diagonal, const Into& into) { return triang
 Tensor triu(const Tensor& x, int64_t diagonal, const Into& into) { return triangle("triu", x, diagonal, true, into); }
 
 // The places of a triangle: two rows, of row and of column numbers.
-static Tensor triangle_indices(const char* op, int64_t rows, int64_t columns, int64_t offset, bool upper, DType dtype, Device device) {
+static Tensor triangle_indices(const char* op, int64_t rows, int64_t columns, int64_t offset, bool upper, DType dtype,
+                               Device device) {
   check(rows >= 0, op, ": row must be non-negative, got ", rows);
   check(columns >= 0, op, ": col must be non-negative, got ", columns);
-  if (dtype != DType::int64 && dtype != DType::int32) fail<NotImplementedError>(op, ": only int32 and int64 indices are supported, got ", dtype);
+  if (dtype != DType::int64 && dtype != DType::int32)
+    fail<NotImplementedError>(op, ": only int32 and int64 indices are supported, got ", dtype);
   auto cut = [&](int64_t row) { return std::clamp<int64_t>(row + offset + (upper ? 0 : 1), 0, columns); };
   int64_t count = 0;
   for (int64_t i = 0; i < rows; ++i) count += upper ? columns - cut(i) : cut(i);
@@ -226,18 +263,24 @@ static Tensor triangle_indices(const char* op, int64_t rows, int64_t columns, in
   return to(y, dtype, device);
 }
 
-Tensor tril_indices(int64_t rows, int64_t columns, int64_t offset, DType dtype, Device device) { return triangle_indices("tril_indices", rows, columns, offset, false, dtype, device); }
-Tensor triu_indices(int64_t rows, int64_t columns, int64_t offset, DType dtype, Device device) { return triangle_indices("triu_indices", rows, columns, offset, true, dtype, device); }
+Tensor tril_indices(int64_t rows, int64_t columns, int64_t offset, DType dtype, Device device) {
+  return triangle_indices("tril_indices", rows, columns, offset, false, dtype, device);
+}
+Tensor triu_indices(int64_t rows, int64_t columns, int64_t offset, DType dtype, Device device) {
+  return triangle_indices("triu_indices", rows, columns, offset, true, dtype, device);
+}
 
 // ---- from vectors
 
 std::vector<Tensor> meshgrid(Tensors xs, std::string_view indexing) {
   check(!xs.empty(), "meshgrid: expects a non-empty list of tensors");
-  check(indexing == "ij" || indexing == "xy", "meshgrid: indexing must be one of \"xy\" or \"ij\", but received: ", indexing);
+  check(indexing == "ij" || indexing == "xy",
+        "meshgrid: indexing must be one of \"xy\" or \"ij\", but received: ", indexing);
   Dims sizes;
   for (const Tensor& x : xs) {
     check(x.dim() <= 1, "meshgrid: expected 0D or 1D tensors but got one of ", x.sizes());
-    check(x.dtype() == xs[0].dtype(), "meshgrid: expects all tensors to have the same dtype, got ", xs[0].dtype(), " and ", x.dtype());
+    check(x.dtype() == xs[0].dtype(), "meshgrid: expects all tensors to have the same dtype, got ", xs[0].dtype(),
+          " and ", x.dtype());
     check(x.device() == xs[0].device(), "meshgrid: expects all tensors to be on the same device");
     sizes.push_back(x.numel());
   }
@@ -286,7 +329,8 @@ Tensor vander(const Tensor& x, std::optional<int64_t> columns, bool increasing) 
   check(x.dim() == 1, "vander: x must be a one-dimensional tensor, got ", x.sizes());
   const int64_t n = columns.value_or(x.numel());
   check(n >= 0, "vander: N must be non-negative, got ", n);
-  Tensor powers = increasing ? arange(0, n, 1, DType::int64, x.device()) : arange(n - 1, -1, -1, DType::int64, x.device());
+  Tensor powers =
+      increasing ? arange(0, n, 1, DType::int64, x.device()) : arange(n - 1, -1, -1, DType::int64, x.device());
   return pow(unsqueeze(x, -1), powers);
 }
 

@@ -234,7 +234,7 @@ Tensor chain_matmul(Tensors xs) {
 
 Tensor matrix_power(const Tensor& x, int64_t n) {
   check(x.dim() >= 2 && x.size(-1) == x.size(-2), "matrix_power: The input tensor must be batches of square matrices, but it is ", x.sizes());
-  if (n < 0) fail<NotImplementedError>("matrix_power: not there yet for negative powers, which need an inverse");
+  if (n < 0) return matrix_power(inverse(x), -n);
   Tensor y, square = x;
   if (n == 0) {
     y = clone(x);  // its gradient is zero, not absent

@@ -151,6 +151,8 @@ Tensor unary(Unary op, const Tensor& x, const Params& params, const Into& into) 
   if (op == Unary::bitwise_not && x.dtype() == DType::bool_) op = Unary::logical_not;
   if (op == Unary::bitwise_not) check_type(!is_floating(x.dtype()), name, ": not defined for ", x.dtype(), " tensors, only for integers and bool");
   DType type = gives(description, x.dtype());
+  if ((op == Unary::hardtanh || op == Unary::relu6) && !is_floating(type)) return unary(Unary::clamp, x, op == Unary::relu6 ? Params{{0, 6}} : params, into);
+  if (description.gives == Gives::same && !is_floating(type) && !unary_takes_integers(op)) fail<NotImplementedError>(name, ": not implemented for ", type);
   check_out(name, into, {x});
   Tensor y = destination(name, into, x.sizes(), type, x);
   if (into) check_overlap(name, y, x);
@@ -188,6 +190,7 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b, const Params& params,
   check_real(name, common);
   if (op >= Binary::bitwise_and && op <= Binary::right_shift) check_integral(name, common);
   if (op == Binary::gcd || op == Binary::lcm) check_integral(name, common);
+  if ((op == Binary::hypot || op == Binary::nextafter) && !is_floating(common)) fail<NotImplementedError>(name, ": not implemented for ", common);
   bool bool_power = op == Binary::pow && b->wrapped_number;  // a number's powers of a mask are a mask, as in PyTorch
   if (common == DType::bool_ && op >= Binary::floor_divide && op <= Binary::pow && !bool_power) fail<NotImplementedError>(name, ": not implemented for bool");
   DType type = gives(description, common);

@@ -38,17 +38,14 @@ Tensor cat(Tensors xs, int64_t dim) {
   }
   Tensor y = empty(sizes, common_dtype(xs), first->device());
   std::vector<int64_t> lengths;
-  {
-    NoGrad no_grad;
-    Dims part = sizes;
-    int64_t at = 0;
-    for (const Tensor& x : xs) {
-      lengths.push_back(left_out(x) ? -1 : x.sizes()[dim]);
-      if (x.numel() == 0) continue;
-      part[dim] = lengths.back();
-      copy_(alias(y, part, y.strides(), at * y.strides()[dim]), x);
-      at += lengths.back();
-    }
+  Dims part = sizes;
+  int64_t end = 0;
+  for (const Tensor& x : xs) {
+    lengths.push_back(left_out(x) ? -1 : x.sizes()[dim]);
+    if (x.numel() == 0) continue;
+    part[dim] = lengths.back();
+    copy_elements("cat", alias(y, part, y.strides(), end * y.strides()[dim]), x);
+    end += lengths.back();
   }
   if (Node* node = record("cat", y, xs))
     node->backward = [dim, lengths = std::move(lengths)](const Tensor& dy, Needs needs) -> Grads {
@@ -73,16 +70,13 @@ Tensor stack(Tensors xs, int64_t dim) {
   Dims joined = sizes;
   joined.insert(dim, static_cast<int64_t>(xs.size()));
   Tensor y = empty(joined, common_dtype(xs), xs[0].device());
-  {
-    NoGrad no_grad;
-    Dims strides = y.strides();
-    strides.erase(dim);
-    int64_t at = 0;
-    for (const Tensor& x : xs) {
-      check(x.device() == y.device(), "stack: Expected all tensors to be on the same device, but found at least two devices, ", device_name(y.device()), " and ", device_name(x.device()), "!");
-      if (x.numel()) copy_(alias(y, sizes, strides, at), x);
-      at += y.strides()[dim];
-    }
+  Dims strides = y.strides();
+  strides.erase(dim);
+  int64_t at = 0;
+  for (const Tensor& x : xs) {
+    check(x.device() == y.device(), "stack: Expected all tensors to be on the same device, but found at least two devices, ", device_name(y.device()), " and ", device_name(x.device()), "!");
+    copy_elements("stack", alias(y, sizes, strides, at), x);
+    at += y.strides()[dim];
   }
   if (Node* node = record("stack", y, xs))
     node->backward = [dim, n = xs.size()](const Tensor& dy, Needs needs) -> Grads {

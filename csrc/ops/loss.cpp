@@ -223,6 +223,14 @@ Tensor cosine_similarity(const Tensor& a_, const Tensor& b_, int64_t dim, double
   return sum(unit(a) * unit(b), Dims{dim});
 }
 
+Tensor pdist(const Tensor& x, double p) {
+  check(x.dim() == 2, "pdist: only supports 2D tensors, got: ", x.dim(), "D");
+  check(is_floating(x.dtype()), "pdist: only supports floating-point dtypes, got ", x.dtype());
+  check(p >= 0, "pdist: only supports non-negative p values");
+  std::vector<Tensor> pairs = unbind(triu_indices(x.size(0), x.size(0), 1, DType::int64, x.device()));
+  return norm(index_select(x, 0, pairs[0]) - index_select(x, 0, pairs[1]), p, Dims{1});
+}
+
 Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p, double eps, bool keepdim) {
   int64_t dim = std::max(a.dim(), b.dim()) - 1;
   return norm(a - b + eps, p, Dims{dim}, keepdim);

@@ -65,6 +65,7 @@ Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, bool inpl
 // ---- memory: copies and conversions
 Tensor& copy_(Tensor& x, const Tensor& source);
 inline Tensor& copy_(Tensor&& x, const Tensor& source) { return copy_(x, source); }
+void copy_elements(const char* name, const Tensor& y, const Tensor& x);   // y = x on one device: no checks, no history, no new version
 Tensor& fill_(Tensor& x, const Tensor& value);
 Tensor& zero_(Tensor& x);
 Tensor clone(const Tensor& x);              // keeps the layout of dense tensors
@@ -164,6 +165,7 @@ Tensor count_nonzero(const Tensor& x, Ints dims = {});
 Tensor logsumexp(const Tensor& x, Ints dims = {}, bool keepdim = false);
 Tensor norm(const Tensor& x, double p = 2, Ints dims = {}, bool keepdim = false, std::optional<DType> dtype = {});
 Tensor dist(const Tensor& a, const Tensor& b, double p = 2);
+Tensor renorm(const Tensor& x, double p, int64_t dim, double most);   // slices along dim, shrunk to a norm of at most `most`
 Tensor sum_to_size(const Tensor& x, const Dims& sizes);   // undoes broadcasting
 Tensor var(const Tensor& x, Ints dims = {}, double correction = 1, bool keepdim = false);
 Tensor deviation(const Tensor& x, Ints dims = {}, double correction = 1, bool keepdim = false);  // Python's std
@@ -344,6 +346,15 @@ Tensor cross(const Tensor& a, const Tensor& b, std::optional<int64_t> dim = {});
 Tensor trace(const Tensor& x);
 Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& w, const Tensor& bias);
 Tensor cdist(const Tensor& a, const Tensor& b, double p = 2);
+
+// ---- decompositions of small matrices
+struct Svd {
+  Tensor u, s, vh;
+};
+Svd svd(const Tensor& x);
+Tensor inverse(const Tensor& x);
+Tensor nuclear_norm(const Tensor& x, const Dims& dims, bool keepdim = false, std::optional<DType> dtype = {});
+Tensor matrix_norm(const Tensor& x, double p, const Dims& dims, bool keepdim = false, std::optional<DType> dtype = {});
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b);   // x @ w.T + b; b may be undefined
 
 // ---- convolution and pooling of 1, 2 or 3 spatial dimensions; a single int stands for all of them
@@ -386,6 +397,7 @@ Tensor binary_cross_entropy(const Tensor& x, const Tensor& target, const Tensor&
 Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target, const Tensor& weight, const Tensor& pos_weight, Reduction reduction);
 Tensor kl_div(const Tensor& x, const Tensor& target, Reduction reduction, bool log_target);
 Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim = 1, double eps = 1e-8);
+Tensor pdist(const Tensor& x, double p = 2);
 Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p = 2, double eps = 1e-6, bool keepdim = false);
 Tensor hinge_embedding_loss(const Tensor& x, const Tensor& target, double margin, Reduction reduction);
 Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& target, double margin, Reduction reduction);

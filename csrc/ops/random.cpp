@@ -1,5 +1,6 @@
-// Random numbers. An op takes one draw of a generator; the kernel makes element i of it from (seed, draw, i) alone, where
-// elements are counted in C order whatever the memory's layout is. So values never depend on threads, strides or device.
+// Random numbers. An op takes one draw of a generator; the kernel makes element i of it from (seed, draw, i) alone,
+// where elements are counted in C order whatever the memory's layout is. So values never depend on threads, strides or
+// device.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -39,7 +40,8 @@ Tensor& overwrite(const char* op, Tensor& x, const RandomArgs& args, Generator& 
 }
 
 void check_floating(const char* op, DType dtype) {
-  if (!is_floating(dtype)) fail<NotImplementedError>(op, ": not implemented for ", dtype, ", only for floating point tensors");
+  if (!is_floating(dtype))
+    fail<NotImplementedError>(op, ": not implemented for ", dtype, ", only for floating point tensors");
 }
 
 }  // namespace
@@ -87,22 +89,34 @@ namespace {
 // The largest integer up to which a dtype holds every one.
 double largest_integer(DType dtype) {
   switch (dtype) {
-    case DType::bool_: return 1;
-    case DType::uint8: return 255;
-    case DType::int8: return 127;
-    case DType::int16: return 32767;
-    case DType::int32: return 0x1p31 - 1;
-    case DType::int64: return 0x1p63;
-    case DType::bfloat16: return 0x1p8;
-    case DType::float16: return 0x1p11;
-    case DType::float32: return 0x1p24;
-    default: return 0x1p53;
+    case DType::bool_:
+      return 1;
+    case DType::uint8:
+      return 255;
+    case DType::int8:
+      return 127;
+    case DType::int16:
+      return 32767;
+    case DType::int32:
+      return 0x1p31 - 1;
+    case DType::int64:
+      return 0x1p63;
+    case DType::bfloat16:
+      return 0x1p8;
+    case DType::float16:
+      return 0x1p11;
+    case DType::float32:
+      return 0x1p24;
+    default:
+      return 0x1p53;
   }
 }
 
 bool holds(DType dtype, int64_t value) {
   if (dtype == DType::int64) return true;
-  if (is_floating(dtype)) return std::abs(static_cast<double>(value)) <= (dtype == DType::float16 ? 65504 : std::numeric_limits<float>::max());
+  if (is_floating(dtype))
+    return std::abs(static_cast<double>(value)) <=
+           (dtype == DType::float16 ? 65504 : std::numeric_limits<float>::max());
   const double top = largest_integer(dtype), low = dtype == DType::bool_ || dtype == DType::uint8 ? 0 : -top - 1;
   return static_cast<double>(value) <= top && static_cast<double>(value) >= low;
 }
@@ -128,13 +142,15 @@ Tensor& random_(Tensor& x, std::optional<int64_t> from, std::optional<int64_t> t
 // puts the number at a random place j <= i there and i at place j.
 Tensor randperm(int64_t n, DType dtype, Device device, Generator& generator) {
   check(n >= 0, "randperm: n must be non-negative, got ", n);
-  check(static_cast<double>(n) <= largest_integer(dtype) + is_floating(dtype), "randperm: n is too large for ", dtype, " (it is ", n, ")");
+  check(static_cast<double>(n) <= largest_integer(dtype) + is_floating(dtype), "randperm: n is too large for ", dtype,
+        " (it is ", n, ")");
   Tensor y = empty({n}, DType::int64);
   fill_from("randperm", y, {.op = Random::raw}, generator.draw());
   int64_t* numbers = y.data_as<int64_t>();
   Unlocked unlocked(4 * n);
   for (int64_t i = 0; i < n; ++i) {
-    const auto j = static_cast<int64_t>(static_cast<unsigned __int128>(static_cast<uint64_t>(numbers[i])) * static_cast<uint64_t>(i + 1) >> 64);
+    const auto j = static_cast<int64_t>(
+        static_cast<unsigned __int128>(static_cast<uint64_t>(numbers[i])) * static_cast<uint64_t>(i + 1) >> 64);
     numbers[i] = j == i ? i : numbers[j];
     numbers[j] = i;
   }
@@ -146,7 +162,8 @@ Tensor randperm(int64_t n, DType dtype, Device device, Generator& generator) {
 static void check_probabilities(const char* op, const Tensor& p) {
   check_floating(op, p.dtype());
   NoGrad no_grad;
-  check(p.numel() == 0 || item(all(eq(clamp(p, Scalar(0), Scalar(1)), p))).as_int() != 0, op, ": expects p to be in [0, 1] everywhere (p is ", p.sizes(), ")");
+  check(p.numel() == 0 || item(all(eq(clamp(p, Scalar(0), Scalar(1)), p))).as_int() != 0, op,
+        ": expects p to be in [0, 1] everywhere (p is ", p.sizes(), ")");
 }
 
 Tensor& bernoulli_(Tensor& x, double p, Generator& generator) {
@@ -156,7 +173,8 @@ Tensor& bernoulli_(Tensor& x, double p, Generator& generator) {
 
 Tensor& bernoulli_(Tensor& x, const Tensor& p, Generator& generator) {
   check_probabilities("bernoulli_", p);
-  check(broadcast("bernoulli_", x.sizes(), p.sizes()) == x.sizes(), "bernoulli_: p of ", p.sizes(), " can't be broadcast to ", x.sizes());
+  check(broadcast("bernoulli_", x.sizes(), p.sizes()) == x.sizes(), "bernoulli_: p of ", p.sizes(),
+        " can't be broadcast to ", x.sizes());
   Tensor apart = may_overlap(x, p) ? clone(detach(p)) : p;
   return overwrite("bernoulli_", x, {.op = Random::bernoulli}, generator, apart);
 }
@@ -174,7 +192,8 @@ Tensor normal(const Tensor& mean, const Tensor& std, Generator& generator) {
   DType dtype = mean->wrapped_number ? std.dtype() : mean.dtype();
   check_floating("normal", dtype);
   NoGrad no_grad;
-  check(std.numel() == 0 || item(all(ge(std, wrapped_number(0)))).as_int() != 0, "normal: expects all elements of std >= 0.0");
+  check(std.numel() == 0 || item(all(ge(std, wrapped_number(0)))).as_int() != 0,
+        "normal: expects all elements of std >= 0.0");
   Tensor y = empty(broadcast("normal", mean.sizes(), std.sizes()), dtype, (mean->wrapped_number ? std : mean).device());
   fill_from("normal", y, {.op = Random::normal, .a = 0, .b = 1}, generator.draw());
   mul(y, std, Into::over(y));
@@ -211,14 +230,16 @@ double poisson_number(double rate, Words words) {
     const double k = std::floor((2 * a / us + b) * u + rate + 0.43);
     if (us >= 0.07 && v <= v_r) return k;
     if (k < 0 || (us < 0.013 && v > us)) continue;
-    if (std::log(v) + std::log(inverse_alpha) - std::log(a / (us * us) + b) <= -rate + k * log_rate - std::lgamma(k + 1)) return k;
+    if (std::log(v) + std::log(inverse_alpha) - std::log(a / (us * us) + b) <=
+        -rate + k * log_rate - std::lgamma(k + 1))
+      return k;
   }
 }
 
 // Runs f(begin, end) over [0, n) in pieces.
-template <class F>
-void in_parallel(int64_t n, int64_t grain, F f) {
-  parallel_for(n, grain, [](void* context, int64_t begin, int64_t end, int) { (*static_cast<F*>(context))(begin, end); }, &f);
+template <class F> void in_parallel(int64_t n, int64_t grain, F f) {
+  parallel_for(
+      n, grain, [](void* context, int64_t begin, int64_t end, int) { (*static_cast<F*>(context))(begin, end); }, &f);
 }
 
 }  // namespace
@@ -226,14 +247,16 @@ void in_parallel(int64_t n, int64_t grain, F f) {
 Tensor poisson(const Tensor& rate, Generator& generator) {
   check_floating("poisson", rate.dtype());
   NoGrad no_grad;
-  check(rate.numel() == 0 || item(all(ge(rate, wrapped_number(0)))).as_int() != 0, "poisson: invalid Poisson rate, expected rate to be non-negative");
+  check(rate.numel() == 0 || item(all(ge(rate, wrapped_number(0)))).as_int() != 0,
+        "poisson: invalid Poisson rate, expected rate to be non-negative");
   Tensor rates = contiguous(to(rate, DType::float64, Device{})), y = empty(rate.sizes(), DType::float64);
   const double* r = rates.data_as<double>();
   double* out = y.data_as<double>();
   const Draw draw = generator.draw();
   const auto numel = static_cast<uint64_t>(y.numel());
   in_parallel(y.numel(), 1024, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) out[i] = r[i] == 0 ? 0 : poisson_number(r[i], {draw, static_cast<uint64_t>(i), numel});
+    for (int64_t i = begin; i < end; ++i)
+      out[i] = r[i] == 0 ? 0 : poisson_number(r[i], {draw, static_cast<uint64_t>(i), numel});
   });
   return to(y, rate.dtype(), rate.device());
 }
@@ -243,20 +266,23 @@ Tensor poisson(const Tensor& rate, Generator& generator) {
 namespace {
 
 // `count` independent draws: the place of each uniform number in the running sum of the weights.
-void with_replacement(const double* weights, int64_t n, const double* uniform, int64_t count, double* sums, int64_t* y) {
+void with_replacement(const double* weights, int64_t n, const double* uniform, int64_t count, double* sums,
+                      int64_t* y) {
   std::partial_sum(weights, weights + n, sums);
   const double total = sums[n - 1];
   int64_t last = n - 1;  // of positive weight, for a product that rounds up to the total
   while (last > 0 && weights[last] == 0) --last;
-  for (int64_t i = 0; i < count; ++i) y[i] = std::min<int64_t>(std::upper_bound(sums, sums + n, uniform[i] * total) - sums, last);
+  for (int64_t i = 0; i < count; ++i)
+    y[i] = std::min<int64_t>(std::upper_bound(sums, sums + n, uniform[i] * total) - sums, last);
 }
 
-// Without: the largest of weight / exponential number, in order, are a sample taken one by one (Efraimidis and Spirakis,
-// "Weighted random sampling with a reservoir", 2006).
+// Without: the largest of weight / exponential number, in order, are a sample taken one by one (Efraimidis and
+// Spirakis, "Weighted random sampling with a reservoir", 2006).
 void without_replacement(const double* weights, int64_t n, double* keys, int64_t count, int64_t* places, int64_t* y) {
   for (int64_t i = 0; i < n; ++i) keys[i] = weights[i] / keys[i];
   std::iota(places, places + n, 0);
-  std::partial_sort(places, places + count, places + n, [keys](int64_t a, int64_t b) { return keys[a] != keys[b] ? keys[a] > keys[b] : a < b; });
+  std::partial_sort(places, places + count, places + n,
+                    [keys](int64_t a, int64_t b) { return keys[a] != keys[b] ? keys[a] > keys[b] : a < b; });
   std::copy_n(places, count, y);
 }
 
@@ -265,12 +291,16 @@ void check_weights(const double* weights, int64_t rows, int64_t n, int64_t count
     double sum = 0;
     int64_t positive = 0;
     for (int64_t i = 0; i < n; ++i) {
-      check(std::isfinite(weights[i]) && weights[i] >= 0, "multinomial: probability tensor contains either `inf`, `nan` or element < 0");
+      check(std::isfinite(weights[i]) && weights[i] >= 0,
+            "multinomial: probability tensor contains either `inf`, `nan` or element < 0");
       sum += weights[i];
       positive += weights[i] > 0;
     }
     check(sum > 0, "multinomial: invalid multinomial distribution (sum of probabilities <= 0)");
-    check(replacement || positive >= count, "multinomial: invalid multinomial distribution (with replacement=False, not enough non-negative category to sample: ", positive, " for ", count, ")");
+    check(replacement || positive >= count,
+          "multinomial: invalid multinomial distribution (with replacement=False, not enough non-negative category to "
+          "sample: ",
+          positive, " for ", count, ")");
   }
 }
 
@@ -278,11 +308,14 @@ void check_weights(const double* weights, int64_t rows, int64_t n, int64_t count
 
 Tensor multinomial(const Tensor& weights, int64_t count, bool replacement, Generator& generator) {
   check(weights.dim() == 1 || weights.dim() == 2, "multinomial: prob_dist must be 1 or 2 dim, got ", weights.sizes());
-  check(is_floating(weights.dtype()), "multinomial: only supports floating-point dtypes for input, got: ", weights.dtype());
+  check(is_floating(weights.dtype()),
+        "multinomial: only supports floating-point dtypes for input, got: ", weights.dtype());
   check(count > 0, "multinomial: cannot sample n_sample <= 0 samples, got ", count);
   const int64_t n = weights.size(-1), rows = weights.dim() == 1 ? 1 : weights.size(0);
   check(n > 0 || rows == 0, "multinomial: there is no category to sample from");
-  check(replacement || count <= n, "multinomial: cannot sample n_sample > prob_dist.size(-1) samples without replacement (", count, " of ", n, ")");
+  check(replacement || count <= n,
+        "multinomial: cannot sample n_sample > prob_dist.size(-1) samples without replacement (", count, " of ", n,
+        ")");
   NoGrad no_grad;
   Dims sizes = weights.sizes();
   sizes[sizes.size() - 1] = count;
@@ -292,15 +325,21 @@ Tensor multinomial(const Tensor& weights, int64_t count, bool replacement, Gener
   Tensor w = contiguous(to(weights, DType::float64, Device{}));
   check_weights(w.data_as<double>(), rows, n, count, replacement);
   Tensor drawn = empty({rows, replacement ? count : n}, DType::float64);
-  if (replacement) uniform_(drawn, 0, 1, generator);
-  else exponential_(drawn, 1, generator);
+  if (replacement)
+    uniform_(drawn, 0, 1, generator);
+  else
+    exponential_(drawn, 1, generator);
   Tensor room = empty({rows, n}, replacement ? DType::float64 : DType::int64);
   in_parallel(rows, std::max<int64_t>(1, 16384 / n), [=](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const double* of_row = w.data_as<double>() + row * n;
       int64_t* result = y.data_as<int64_t>() + row * count;
-      if (replacement) with_replacement(of_row, n, drawn.data_as<double>() + row * count, count, room.data_as<double>() + row * n, result);
-      else without_replacement(of_row, n, drawn.data_as<double>() + row * n, count, room.data_as<int64_t>() + row * n, result);
+      if (replacement)
+        with_replacement(of_row, n, drawn.data_as<double>() + row * count, count, room.data_as<double>() + row * n,
+                         result);
+      else
+        without_replacement(of_row, n, drawn.data_as<double>() + row * n, count, room.data_as<int64_t>() + row * n,
+                            result);
     }
   });
   return to_device(y, weights.device());
@@ -316,8 +355,8 @@ static bool drops(const char* op, const Tensor& x, double p, bool training) {
   return true;
 }
 
-// x with elements set to zero with probability p, the others divided by 1 - p. Which ones follows from the draw alone, so
-// the gradient is the same function of dy, and no mask is kept.
+// x with elements set to zero with probability p, the others divided by 1 - p. Which ones follows from the draw alone,
+// so the gradient is the same function of dy, and no mask is kept.
 static Tensor dropped(const Tensor& x, double p, Draw draw, bool inplace) {
   if (inplace) check_inplace("dropout", x);
   Tensor y = inplace ? x : empty_like(x);
@@ -344,12 +383,13 @@ static Dims channels(const char* op, const Tensor& x) {
 
 Tensor feature_dropout(const Tensor& x, double p, bool training, bool inplace) {
   if (!drops("feature_dropout", x, p, training)) return x;
-  Tensor noise = dropped(ones(channels("feature_dropout", x), x.dtype(), x.device()), p, default_generator().draw(), true);
+  Tensor noise =
+      dropped(ones(channels("feature_dropout", x), x.dtype(), x.device()), p, default_generator().draw(), true);
   return mul(x, noise, inplace ? Into::over(x) : Into{});
 }
 
-// G. Klambauer et al., "Self-Normalizing Neural Networks", 2017: what is dropped becomes SELU's lower limit, then scale and
-// shift restore mean 0 and variance 1.
+// G. Klambauer et al., "Self-Normalizing Neural Networks", 2017: what is dropped becomes SELU's lower limit, then scale
+// and shift restore mean 0 and variance 1.
 static Tensor alpha_dropped(const char* op, const Tensor& x, const Dims& sizes, double p, bool inplace) {
   constexpr double kLimit = -1.7580993408473766;
   if (p == 1) return mul(x, wrapped_number(Scalar(0)), inplace ? Into::over(x) : Into{});

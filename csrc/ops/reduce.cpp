@@ -196,6 +196,18 @@ Tensor norm(const Tensor& x_, double p, Ints dims, bool keepdim, std::optional<D
 
 Tensor dist(const Tensor& a, const Tensor& b, double p) { return norm(a - b, p); }
 
+Tensor renorm(const Tensor& x, double p, int64_t dim, double most) {
+  check(p > 0, "renorm: non-positive-norm not supported, got p=", p);
+  check(x.dim() >= 2, "renorm: input needs at least 2 dimensions, got ", x.dim(), " dimensions");
+  check(most >= 0, "renorm: expected maxnorm to be >= 0 but got ", most);
+  dim = wrap_dim("renorm", dim, x.dim());
+  Dims others;
+  for (int d = 0; d < x.dim(); ++d)
+    if (d != dim) others.push_back(d);
+  Tensor size = norm(x, p, others, true), limit = wrapped_number(most);
+  return x * where(gt(size, limit), limit / (size + 1e-7), wrapped_number(1.0));
+}
+
 // ---- moments
 
 static Tensor var_derivative(const Tensor& x, const Tensor& dy, uint32_t mask, double correction) {

@@ -19,7 +19,9 @@ def reduce(x: Tensor) -> tuple[Any, ...]:
     return rebuild_tensor, parts, x.__dict__ or None
 
 
-def rebuild_tensor(cls: type, storage: UntypedStorage, dtype: Any, offset: int, size: Any, stride: Any, requires_grad: bool) -> Tensor:
+def rebuild_tensor(
+    cls: type, storage: UntypedStorage, dtype: Any, offset: int, size: Any, stride: Any, requires_grad: bool
+) -> Tensor:
     x = storage.view(dtype, offset, size, stride)
     if cls is Tensor:
         return x.requires_grad_() if requires_grad else x
@@ -54,7 +56,9 @@ def deepcopy(x: Tensor, memo: dict[int, Any]) -> Tensor:
     storage = x.untyped_storage()
     if storage not in storages:
         storages[storage] = storage.tensor().clone().untyped_storage()
-    y = rebuild_tensor(type(x), storages[storage], x.dtype, x.storage_offset(), tuple(x.shape), x.stride(), x.requires_grad)
+    y = rebuild_tensor(
+        type(x), storages[storage], x.dtype, x.storage_offset(), tuple(x.shape), x.stride(), x.requires_grad
+    )
     memo[id(x)] = y
     if x.grad is not None:
         y.grad = copy.deepcopy(x.grad, memo)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from . import _C
 from ._C import dtype as DType
 
-# digits of the significand (the leading one counted), exponents of the largest and of the smallest normal number, and the
-# decimal digits that survive
-_FLOATS = {"float64": (53, 1023, -1022, 15), "float32": (24, 127, -126, 6), "bfloat16": (8, 127, -126, 2), "float16": (11, 15, -14, 3)}
+# digits of the significand (the leading one counted), exponents of the largest and of the smallest normal number, and
+# the decimal digits that survive
+_FLOATS = {
+    "float64": (53, 1023, -1022, 15),
+    "float32": (24, 127, -126, 6),
+    "bfloat16": (8, 127, -126, 2),
+    "float16": (11, 15, -14, 3),
+}
 
 
 class finfo:  # noqa: N801
@@ -29,7 +34,8 @@ class finfo:  # noqa: N801
         self.resolution = 10.0**-decimals
 
     def __repr__(self) -> str:
-        return f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, dtype={self.dtype})"
+        names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        return f"finfo({', '.join(f'{name}={getattr(self, name):g}' for name in names)}, dtype={self.dtype})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, finfo) and self.dtype == other.dtype
@@ -44,7 +50,10 @@ class iinfo:  # noqa: N801
     def __init__(self, type: DType) -> None:
         name = str(type).removeprefix("tessel.")
         if "int" not in name:
-            raise TypeError(f"iinfo: expected an integer dtype, got {type}" + ("; floats have finfo" if type.is_floating_point else ""))
+            raise TypeError(
+                f"iinfo: expected an integer dtype, got {type}"
+                + ("; floats have finfo" if type.is_floating_point else "")
+            )
         self.dtype = name
         self.bits = 8 * type.itemsize
         signed = int(type.is_signed)

@@ -45,7 +45,10 @@ def set_rng_state(new_state: Tensor) -> None:
 
 @contextlib.contextmanager
 def fork_rng(devices: Any = None, enabled: bool = True, **_: Any) -> Iterator[None]:
-    """Leaves the stream, on the way out, where it was on the way in. Devices share one stream: naming them changes nothing."""
+    """Leaves the stream, on the way out, where it was on the way in.
+
+    Devices share one stream: naming them changes nothing.
+    """
     if not enabled:
         yield
         return

@@ -28,7 +28,8 @@ void range_piece(void* context, int64_t begin, int64_t end, int) {
   const RangeArgs& args = *static_cast<const RangeArgs*>(context);
   if (args.integral) {
     const uint64_t start = uint64_t(args.first), step = uint64_t(args.stride);
-    return make_range<int64_t>(args, begin, end, DType::int64, [=](int64_t i) { return int64_t(start + uint64_t(i) * step); });
+    return make_range<int64_t>(args, begin, end, DType::int64,
+                               [=](int64_t i) { return int64_t(start + uint64_t(i) * step); });
   }
   const double start = args.start, step = args.step, last = args.end;
   const int64_t from_end = args.mirrored ? args.n / 2 : args.n, n = args.n;
@@ -41,7 +42,8 @@ void triangle_piece(void* context, int64_t begin, int64_t end, int) {
   const TriangleArgs& args = *static_cast<const TriangleArgs*>(context);
   const int64_t bytes = item_bytes(args.dtype), n = args.n;
   for (int64_t row = begin; row < end; ++row) {
-    const int64_t edge = row % args.m + args.diagonal + (args.upper ? 0 : 1);  // the first column on the right side of the cut
+    const int64_t edge =
+        row % args.m + args.diagonal + (args.upper ? 0 : 1);  // the first column on the right side of the cut
     const int64_t cut = edge < 0 ? 0 : edge > n ? n : edge;
     const char* x = static_cast<const char*>(args.x) + row * n * bytes;
     char* y = static_cast<char*>(args.y) + row * n * bytes;

@@ -32,6 +32,9 @@ void channel_norm_backward(const ChannelNormArgs& args, void* scratch);
 int64_t class_loss_scratch(const ClassLossArgs& args);
 void class_loss(const ClassLossArgs& args, void* scratch);
 void class_loss_backward(const ClassLossArgs& args);
+// svd.cpp
+int64_t svd_scratch(const SvdArgs& args);
+void svd(const SvdArgs& args, void* scratch);
 // optim.cpp
 void optim(const OptimArgs& args);
 int64_t optim_norm_scratch(const OptimArgs& args);

@@ -1,9 +1,10 @@
 // Sorting along rows, ranks of rows without sorting them, the commonest value, the order of whole rows, and searching in
 // sorted ones. Elements become unsigned keys in the same order (NaN last, -0 equal to 0) that travel with their index:
 //   up to 128 elements    an element's place is the number of keys before it, counted without a branch
-//   more                  radix sort from the lowest digit, stable; 8 bits a pass, 11 where the counts pay for themselves
-//   a few ranks of many   radix selection from the highest digit: n + n / 2^11 + ... keys are read
-// One long row is cut into pieces that count and move for themselves (1M floats: 7 ms on one core, comparing takes 80).
+//   more                  radix sort from the lowest digit, stable, 8 bits a pass: 256 places to write to fit L1, 2048 take twice as long
+//   the first few         a buffer of the best so far: what is no better than its worst is passed over, a vector at a time
+//   one rank              radix selection from the highest digit: n + n / 2^11 + ... keys are read
+// One long row is cut into pieces that count and move for themselves. 1M floats: 9 ms on one core, PyTorch takes 147.
 #include "core/parallel.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/entries.h"
@@ -12,8 +13,9 @@ namespace tessel::TESSEL_TARGET {
 namespace {
 
 constexpr int64_t kShort = 128;
-constexpr int64_t kManyBuckets = 4096;   // from so many elements on, digits have 11 bits
-constexpr int kDigits = 1 << 11;
+constexpr int kDigits = 1 << 8;          // of sorting
+constexpr int kSelectDigits = 1 << 11;   // of selection
+constexpr int64_t kFew = 1024;           // so many are the first few
 constexpr int64_t kLong = 1 << 17;       // a row worth cutting
 constexpr int64_t kPiece = 1 << 15, kPieces = 32;
 
@@ -41,17 +43,21 @@ template <class T> struct Traits {
   static constexpr int bits = sizeof(T) * 8;
 };
 
+template <class T> constexpr bool has_nan = is_real<T> || same<T, Half> || same<T, BFloat>;
+
+// Floats: a negative one is turned over, any other gets the top bit. Nothing here branches.
 template <class T> auto key_of(T x) -> typename Traits<T>::Key {
   using Key = typename Traits<T>::Key;
-  constexpr Key top = Key(1) << (Traits<T>::bits - 1), all = top | (top - 1);
-  if constexpr (is_real<T>) {
-    if (x != x) return all;
-    Key bits = bit_cast<Key>(x == 0 ? T(0) : x);
-    return bits & top ? ~bits : bits | top;
-  } else if constexpr (same<T, Half> || same<T, BFloat>) {
-    Key bits = x.bits, magnitude = bits & 0x7fff;
-    if (magnitude > (same<T, Half> ? 0x7c00u : 0x7f80u)) return all;
-    return magnitude == 0 ? top : bits & top ? ~bits & all : bits | top;
+  constexpr int sign = Traits<T>::bits - 1;
+  constexpr Key top = Key(1) << sign, all = top | (top - 1);
+  if constexpr (has_nan<T>) {
+    Key bits;
+    if constexpr (is_real<T>) bits = bit_cast<Key>(x);
+    else bits = x.bits;
+    constexpr Key infinity = same<T, double> ? Key(0x7ff) << (sign - 11) : same<T, Half> ? 0x7c00 : same<T, BFloat> ? 0x7f80 : 0x7f800000;
+    Key magnitude = bits & (top - 1), turned = bits ^ ((Key(0) - (bits >> sign)) | top);
+    Key key = magnitude == 0 ? top : turned & all;
+    return magnitude > infinity ? all : key;
   } else if constexpr (same<T, Bool>) {
     return x.value;
   } else if constexpr (T(-1) < T(0)) {
@@ -61,7 +67,17 @@ template <class T> auto key_of(T x) -> typename Traits<T>::Key {
   }
 }
 
-template <class T> constexpr bool has_nan = is_real<T> || same<T, Half> || same<T, BFloat>;
+// The element a key came from, but for NaN and -0.
+template <class T> T element_of(typename Traits<T>::Key key) {
+  using Key = typename Traits<T>::Key;
+  constexpr Key top = Key(1) << (Traits<T>::bits - 1), all = top | (top - 1);
+  if constexpr (is_real<T>) return bit_cast<T>(key & top ? key ^ top : ~key);
+  else if constexpr (same<T, Half> || same<T, BFloat>) return {uint16_t(key & top ? key ^ top : ~key & all)};
+  else if constexpr (same<T, Bool>) return {uint8_t(key)};
+  else if constexpr (T(-1) < T(0)) return T(key ^ top);
+  else return T(key);
+}
+
 template <class T> constexpr auto kAll = typename Traits<T>::Key(-1) >> (sizeof(typename Traits<T>::Key) * 8 - Traits<T>::bits);
 
 template <class Key> struct Item {
@@ -89,28 +105,27 @@ template <class Key> struct RadixPass {
   const Item<Key>* from;
   Item<Key>* to;
   int64_t n, piece;
-  int shift, digits;
-  uint32_t* counts;  // [pieces][digits], then places
+  int shift;
+  uint32_t* counts;  // [pieces][kDigits], then places
 
-  int digit(Key key) const { return int(key >> shift) & (digits - 1); }
+  int digit(Key key) const { return int(key >> shift) & (kDigits - 1); }
+  int64_t end(int64_t k) const { return (k + 1) * piece < n ? (k + 1) * piece : n; }
 };
 
 template <class Key> void radix_count(void* context, int64_t begin, int64_t end, int) {
   const RadixPass<Key>& pass = *(const RadixPass<Key>*)context;
   for (int64_t k = begin; k < end; ++k) {
-    uint32_t* counts = pass.counts + k * pass.digits;
-    memset(counts, 0, size_t(pass.digits) * sizeof *counts);
-    int64_t to = (k + 1) * pass.piece < pass.n ? (k + 1) * pass.piece : pass.n;
-    for (int64_t i = k * pass.piece; i < to; ++i) ++counts[pass.digit(pass.from[i].key)];
+    uint32_t* counts = pass.counts + k * kDigits;
+    memset(counts, 0, kDigits * sizeof *counts);
+    for (int64_t i = k * pass.piece; i < pass.end(k); ++i) ++counts[pass.digit(pass.from[i].key)];
   }
 }
 
 template <class Key> void radix_move(void* context, int64_t begin, int64_t end, int) {
   const RadixPass<Key>& pass = *(const RadixPass<Key>*)context;
   for (int64_t k = begin; k < end; ++k) {
-    uint32_t* places = pass.counts + k * pass.digits;
-    int64_t to = (k + 1) * pass.piece < pass.n ? (k + 1) * pass.piece : pass.n;
-    for (int64_t i = k * pass.piece; i < to; ++i) pass.to[places[pass.digit(pass.from[i].key)]++] = pass.from[i];
+    uint32_t* places = pass.counts + k * kDigits;
+    for (int64_t i = k * pass.piece; i < pass.end(k); ++i) pass.to[places[pass.digit(pass.from[i].key)]++] = pass.from[i];
   }
 }
 
@@ -121,19 +136,17 @@ Item<Key>* sort_items(Item<Key>* items, Item<Key>* room, int64_t n, int bits, ui
     sort_short(items, int(n));
     return items;
   }
-  int width = n < kManyBuckets || bits <= 16 ? 8 : 11;
-  for (int shift = 0; shift < bits; shift += width) {
-    RadixPass<Key> pass = {items, room, n, (n + pieces - 1) / pieces, shift, 1 << width, counts};
+  for (int shift = 0; shift < bits; shift += 8) {
+    RadixPass<Key> pass = {items, room, n, (n + pieces - 1) / pieces, shift, counts};
     if (pieces == 1) radix_count<Key>(&pass, 0, 1, 0);
     else parallel_for(pieces, 1, radix_count<Key>, &pass);
     uint32_t place = 0;
     bool one_digit = false;
-    for (int d = 0; d < pass.digits; ++d) {
+    for (int d = 0; d < kDigits; ++d) {
       uint32_t before = place;
       for (int64_t k = 0; k < pieces; ++k) {
-        uint32_t& count = counts[k * pass.digits + d];
-        uint32_t here = count;
-        count = place;
+        uint32_t here = counts[k * kDigits + d];
+        counts[k * kDigits + d] = place;
         place += here;
       }
       one_digit |= place - before == uint64_t(n);
@@ -200,10 +213,10 @@ Row row_of(const SortArgs& args, int64_t row) {
   return r;
 }
 
-bool selects(const SortArgs& args) {
-  if (args.order == Order::mode || args.n <= kShort) return false;
-  return args.order != Order::ranks || args.count == 1 || (args.first == 0 && args.count <= args.n / 8);
+bool first_few(const SortArgs& args) {
+  return args.order == Order::ranks && args.first == 0 && args.count <= kFew && args.count <= args.n / 8 && args.n > kShort;
 }
+bool selects(const SortArgs& args) { return args.order != Order::mode && args.count == 1 && args.n > kShort; }
 
 // What a worker needs at once: two arrays of n items (or of keys, with room for the selected), and counts.
 int64_t item_room(const SortArgs& args) {
@@ -211,11 +224,14 @@ int64_t item_room(const SortArgs& args) {
   return (args.n * bytes + 63) / 64 * 64;
 }
 int64_t cuts(const SortArgs& args) {
-  bool cut = args.loop.numel < 8 && args.n >= kLong && !selects(args);
+  bool cut = args.loop.numel < 8 && args.n >= kLong && !first_few(args) && !selects(args);
   int64_t pieces = args.n / kPiece;
   return cut ? (pieces < kPieces ? pieces : kPieces) : 1;
 }
-int64_t counts_room(const SortArgs& args) { return cuts(args) * kDigits * int64_t(sizeof(uint32_t)); }
+int64_t counts_room(const SortArgs& args) {
+  int64_t counts = cuts(args) * kDigits;
+  return (counts > kSelectDigits ? counts : kSelectDigits) * int64_t(sizeof(uint32_t));
+}
 int64_t row_room(const SortArgs& args) { return 2 * item_room(args) + counts_room(args); }
 
 struct SortWork {
@@ -252,24 +268,32 @@ template <class T> void sort_row(const SortArgs& args, const Row& row, char* scr
   auto* items = (Item<Key>*)scratch;
   auto* room = (Item<Key>*)(scratch + item_room(args));
   auto* counts = (uint32_t*)(scratch + 2 * item_room(args));
-  int64_t nans = 0;
+  int64_t nans = 0, zeros = 0;
   for (int64_t i = 0; i < args.n; ++i) {
-    Key key = key_of(*(const T*)(row.x + i * args.x_stride));
-    if constexpr (has_nan<T>) nans += key == kAll<T>;
+    T x = *(const T*)(row.x + i * args.x_stride);
+    Key key = key_of(x);
+    if constexpr (has_nan<T>) nans += key == kAll<T>, zeros += key == key_of(T{});
     items[i] = {Key(key ^ flip), uint32_t(i)};
   }
   items = sort_items(items, room, args.n, Traits<T>::bits, counts, cuts(args));
-  int64_t first = args.first, count = args.count;
+  int64_t first = args.first;
   if (args.order == Order::mode) first = longest_run(items, args.n);
   else if (args.order != Order::ranks) first = median_rank(args.order, args.n, nans);
-  for (int64_t i = 0; i < count; ++i) put<T>(args, row, i, items[first + i].index);
+  if (nans || zeros || args.count == 1) {
+    for (int64_t i = 0; i < args.count; ++i) put<T>(args, row, i, items[first + i].index);
+    return;
+  }
+  for (int64_t i = 0; i < args.count; ++i) {  // keys tell the values: x need not be read in another order
+    Item<Key> item = items[first + i];
+    *(T*)(row.values + i * args.out_stride) = element_of<T>(item.key ^ flip);
+    *(int64_t*)(row.indices + i * args.index_stride) = item.index;
+  }
 }
 
 template <class T> void select_row(const SortArgs& args, const Row& row, char* scratch) {
   using Key = typename Traits<T>::Key;
   Key flip = args.descending ? kAll<T> : Key(0);
-  auto* keys = (Key*)scratch;
-  auto* chosen = (Item<Key>*)(scratch + item_room(args));
+  auto *keys = (Key*)scratch, *room = (Key*)(scratch + item_room(args));
   auto* counts = (uint32_t*)(scratch + 2 * item_room(args));
   int64_t nans = 0;
   for (int64_t i = 0; i < args.n; ++i) {
@@ -277,21 +301,50 @@ template <class T> void select_row(const SortArgs& args, const Row& row, char* s
     if constexpr (has_nan<T>) nans += key == kAll<T>;
     keys[i] = key ^ flip;
   }
-  int64_t first = args.order == Order::ranks ? args.first : median_rank(args.order, args.n, nans);
-  Selected<Key> last = select_key(keys, (Key*)chosen, args.n, first + args.count - 1, Traits<T>::bits, counts);
-  if (args.count == 1) {  // among equals the ranks follow the indices
-    int64_t equal = first - last.less, i = 0;
-    for (;; ++i)
-      if (keys[i] == last.key && equal-- == 0) break;
-    return put<T>(args, row, 0, uint32_t(i));
+  int64_t rank = args.order == Order::ranks ? args.first : median_rank(args.order, args.n, nans);
+  Selected<Key> found = select_key(keys, room, args.n, rank, Traits<T>::bits, counts);
+  int64_t equal = rank - found.less, i = 0;  // among equals the ranks follow the indices
+  for (;; ++i)
+    if (keys[i] == found.key && equal-- == 0) break;
+  put<T>(args, row, 0, uint32_t(i));
+}
+
+// The best so far stand sorted at the front of a buffer, behind them those that came later and beat the worst of them. When
+// it is full, it is sorted and cut again. Of n random elements some k * log(n / k) get in.
+template <class T> void first_few_row(const SortArgs& args, const Row& row, char* scratch) {
+  using Key = typename Traits<T>::Key;
+  constexpr int64_t block = 64;
+  Key flip = args.descending ? kAll<T> : Key(0), keys[block], worst = 0;
+  auto* best = (Item<Key>*)scratch;
+  auto* room = (Item<Key>*)(scratch + item_room(args));
+  auto* counts = (uint32_t*)(scratch + 2 * item_room(args));
+  int64_t wanted = 2 * args.count, full = wanted > 32 ? wanted : 32, found = 0;
+  auto cut = [&] {
+    Item<Key>* sorted = sort_items(best, room, found, Traits<T>::bits, counts, 1);
+    if (sorted != best) memcpy(best, sorted, size_t(args.count) * sizeof *best);
+    found = args.count;
+    worst = best[found - 1].key;
+  };
+  for (int64_t begin = 0; begin < args.n; begin += block) {
+    int64_t n = args.n - begin < block ? args.n - begin : block;
+    const char* x = row.x + begin * args.x_stride;
+    int hits = 0;
+    if (args.x_stride == sizeof(T) && n == block) {
+      for (int i = 0; i < block; ++i) keys[i] = key_of(((const T*)x)[i]) ^ flip;
+    } else {
+      for (int64_t i = 0; i < n; ++i) keys[i] = key_of(*(const T*)(x + i * args.x_stride)) ^ flip;
+      for (int64_t i = n; i < block; ++i) keys[i] = kAll<T>;
+    }
+    for (int i = 0; i < block; ++i) hits += keys[i] < worst;
+    if (hits == 0 && begin >= full) continue;
+    for (int64_t i = 0; i < n; ++i) {
+      if (keys[i] >= worst && begin + i >= full) continue;
+      best[found++] = {keys[i], uint32_t(begin + i)};
+      if (found == full) cut();
+    }
   }
-  int64_t found = 0, equal = args.count - last.less;
-  for (int64_t i = 0; found < args.count; ++i) {
-    if (keys[i] > last.key || (keys[i] == last.key && equal-- <= 0)) continue;
-    chosen[found++] = {keys[i], uint32_t(i)};
-  }
-  chosen = sort_items(chosen, (Item<Key>*)scratch, found, Traits<T>::bits, counts, 1);
-  for (int64_t i = 0; i < found; ++i) put<T>(args, row, i, chosen[i].index);
+  cut();
+  for (int64_t i = 0; i < args.count; ++i) put<T>(args, row, i, best[i].index);
 }
 
 template <class T> void sort_piece(void* context, int64_t begin, int64_t end, int worker) {
@@ -299,7 +352,8 @@ template <class T> void sort_piece(void* context, int64_t begin, int64_t end, in
   char* scratch = work.scratch + worker * row_room(*work.args);
   for (int64_t i = begin; i < end; ++i) {
     Row row = row_of(*work.args, i);
-    if (selects(*work.args)) select_row<T>(*work.args, row, scratch);
+    if (first_few(*work.args)) first_few_row<T>(*work.args, row, scratch);
+    else if (selects(*work.args)) select_row<T>(*work.args, row, scratch);
     else sort_row<T>(*work.args, row, scratch);
   }
 }
@@ -342,24 +396,33 @@ template <class T> auto number(T x) {
   else return x;
 }
 
-template <class T> void search_piece(void* context, int64_t begin, int64_t end, int) {
+// The number of elements that lie before the value (right: not behind it), without a branch that is hard to foresee. A NaN
+// lies behind everything.
+template <class T, bool right, bool sorter> void search_piece(void* context, int64_t begin, int64_t end, int) {
   const SearchArgs& args = *(const SearchArgs*)context;
   for (int64_t i = begin; i < end; ++i) {
     int64_t row = args.shared ? 0 : i / args.m;
     const T* sorted = (const T*)args.sorted + row * args.n;
-    const int64_t* sorter = args.sorter ? args.sorter + row * args.n : nullptr;
+    const int64_t* order = sorter ? args.sorter + row * args.n : nullptr;
     auto value = number(((const T*)args.values)[i]);
-    int64_t low = 0, count = args.n;
-    while (count > 0) {
-      int64_t half = count / 2;
-      auto middle = number(sorted[sorter ? sorter[low + half] : low + half]);
-      bool beyond = args.right ? !(middle > value) : !(middle >= value);  // a NaN lies behind everything
-      low = beyond ? low + half + 1 : low;
-      count = beyond ? count - half - 1 : half;
+    auto before = [&](int64_t at) {
+      auto x = number(sorted[sorter ? order[at] : at]);
+      return right ? !(x > value) : !(x >= value);
+    };
+    int64_t low = 0;
+    for (int64_t count = args.n; count > 0;) {
+      int64_t half = (count + 1) / 2;
+      low += before(low + half - 1) ? half : 0;
+      count -= half;
     }
     if (args.narrow) ((int32_t*)args.out)[i] = int32_t(low);
     else ((int64_t*)args.out)[i] = low;
   }
+}
+
+template <class T> ParallelBody search_body(const SearchArgs& args) {
+  if (args.sorter) return args.right ? search_piece<T, true, true> : search_piece<T, false, true>;
+  return args.right ? search_piece<T, true, false> : search_piece<T, false, false>;
 }
 
 }  // namespace
@@ -383,7 +446,7 @@ void sort_rows(const SortRowsArgs& args) { for_dtype(args.dtype, []<class T>(Typ
 
 void search(const SearchArgs& args) {
   int64_t n = args.rows * args.m;
-  ParallelBody body = for_dtype(args.dtype, []<class T>(Type<T>) -> ParallelBody { return search_piece<T>; });
+  ParallelBody body = for_dtype(args.dtype, [&args]<class T>(Type<T>) { return search_body<T>(args); });
   if (n <= 4096) body((void*)&args, 0, n, 0);
   else parallel_for(n, 4096, body, (void*)&args);
 }
