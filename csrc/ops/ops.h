@@ -351,7 +351,7 @@ Tensor cdist(const Tensor& a, const Tensor& b, double p = 2);
 struct Svd {
   Tensor u, s, vh;
 };
-Svd svd(const Tensor& x);
+Svd svd(const Tensor& x, bool full = false);   // full: u and vh are square
 Tensor inverse(const Tensor& x);
 Tensor nuclear_norm(const Tensor& x, const Dims& dims, bool keepdim = false, std::optional<DType> dtype = {});
 Tensor matrix_norm(const Tensor& x, double p, const Dims& dims, bool keepdim = false, std::optional<DType> dtype = {});
