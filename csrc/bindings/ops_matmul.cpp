@@ -112,9 +112,7 @@ void bind_matmul() {
   add_op("matrix_power(Tensor input, int n) -> Tensor", &matrix_power, "A square matrix multiplied by itself.", kBoth);
   add_op("matrix_power(Tensor A, int n) -> Tensor", &matrix_power, "A square matrix multiplied by itself.", kLinalg);
   add_op("svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)", +[](const Tensor& x, bool full, std::optional<std::string>) {
-    bool square = x.dim() >= 2 && x.size(-1) == x.size(-2);
-    if (full && !square) fail<NotImplementedError>("svd: not there yet for full_matrices=True of matrices that are not square");
-    Svd parts = svd(x);
+    Svd parts = svd(x, full);
     return std::tuple(parts.u, parts.s, parts.vh);
   }, "Singular values, greatest first, and vectors: A = U diag(S) Vh.", kLinalg);
   add_op("svdvals(Tensor A, *, str? driver=None) -> Tensor", +[](const Tensor& x, std::optional<std::string>) { return svd(x).s; }, "Singular values, greatest first.", kLinalg);

@@ -69,7 +69,7 @@ void bind_norms() {
   add_op("norm(Tensor input, object p='fro', int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &torch_norm,
          "sum(|x|^p)^(1/p); infinite p give the largest and the smallest |x|, 0 the number of elements other than zero.");
   add_op("renorm(Tensor input, float p, int dim, float maxnorm) -> Tensor", &renorm, "Every slice along dim shrunk so that its p-norm is at most maxnorm.");
-  add_op("renorm_(Tensor input, float p, int dim, float maxnorm) -> Tensor", +[](Tensor& x, double p, int64_t dim, double most) -> Tensor& { return copy_(x, renorm(x, p, dim, most)); }, "", kMethod);
+  add_op("renorm_(Tensor input, float p, int dim, float maxnorm) -> Tensor", +[](Tensor& x, double p, int64_t dim, double most) -> Tensor& { return copy_(x, renorm(clone(x), p, dim, most)); }, "", kMethod);
   add_op("dist(Tensor input, Tensor other, float p=2.0) -> Tensor", &dist, "The p-norm of input - other.");
   add_op("vector_norm(Tensor x, float ord=2.0, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &norm, "The norm of vectors along the given dimensions (of all elements for None).", kLinalg);
   add_op("matrix_norm(Tensor A, object ord='fro', int[] dim=(-2, -1), bool keepdim=False, *, dtype? dtype=None) -> Tensor", &norm_of_matrices, "The norm of matrices over two dimensions: 'fro', 'nuc', 2, -2, 1, -1, inf or -inf.", kLinalg);

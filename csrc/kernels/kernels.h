@@ -273,9 +273,10 @@ struct ClassLossArgs {
 };
 
 // ---- singular values, greatest first: x [m, n] = u [m, n] diag(s) v^T [n, n] for each of a stack, m >= n, in C order,
-// float32 or float64.
+// float32 or float64. `full`: u is [m, m], its further columns orthogonal to all.
 struct SvdArgs {
   DType dtype;
+  bool full;
   int64_t batch, m, n;
   const void* x;
   void *u, *s, *v;

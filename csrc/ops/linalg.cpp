@@ -44,16 +44,17 @@ Tensor svd_derivative(const Tensor& u, const Tensor& s, const Tensor& vh, const 
 
 }  // namespace
 
-Svd svd(const Tensor& x_) {
+Svd svd(const Tensor& x_, bool full) {
   check_matrices("svd", x_);
   bool wide = x_.size(-2) < x_.size(-1);  // then the transpose is decomposed, and u and v change places
   Tensor plain = detach(x_), x = contiguous(wide ? turned(plain) : plain);
   int64_t m = x.size(-2), n = x.size(-1);
   Dims stack(std::span(x.sizes().data(), x.dim() - 2)), u_sizes = x.sizes(), s_sizes = stack, v_sizes = stack;
+  if (full) u_sizes[u_sizes.size() - 1] = m;
   s_sizes.push_back(n), v_sizes.push_back(n), v_sizes.push_back(n);
   Tensor u = empty(u_sizes, x.dtype(), x.device()), s = empty(s_sizes, x.dtype(), x.device()), v = empty(v_sizes, x.dtype(), x.device());
-  SvdArgs args{x.dtype(), stack.numel(), m, n, x.data(), u.data(), s.data(), v.data()};
-  if (n > 0 && args.batch > 0) {
+  SvdArgs args{x.dtype(), full, stack.numel(), m, n, x.data(), u.data(), s.data(), v.data()};
+  if (m > 0 && args.batch > 0) {
     Scratch scratch(kernels(x).svd_scratch(args), x.device());
     run("svd", x, args.batch * m * n * n * 10, kernels(x).svd, args, scratch.data());
   }
@@ -62,7 +63,11 @@ Svd svd(const Tensor& x_) {
   if (Node* node = record("svd", ys, std::span<const Tensor>(&x_, 1))) {
     node->undefined_ok = true;
     node->backward = [u = SavedOutput(ys[0], 0), s = SavedOutput(ys[1], 1), vh = SavedOutput(ys[2], 2)](std::span<const Tensor> dys, Needs) -> Grads {
-      return {svd_derivative(u(), s(), vh(), dys[0], dys[1], dys[2])};
+      // Columns beyond the singular values are free to turn: they have no derivative.
+      int64_t k = s().size(-1);
+      auto left = [k](const Tensor& t) { return t.defined() ? narrow(t, -1, 0, k) : t; };
+      auto upper = [k](const Tensor& t) { return t.defined() ? narrow(t, -2, 0, k) : t; };
+      return {svd_derivative(left(u()), s(), upper(vh()), left(dys[0]), dys[1], upper(dys[2]))};
     };
   }
   return {ys[0], ys[1], ys[2]};
@@ -115,7 +120,9 @@ Tensor matrix_norm(const Tensor& x, double p, const Dims& dims, bool keepdim, st
   check(dims.size() == 2, name, ": dim must be a 2-tuple, got ", dims);
   int64_t row = wrap_dim(name, dims[0], x.dim()), column = wrap_dim(name, dims[1], x.dim());
   check(row != column, name, ": dims must be different, got ", dims);
-  auto extreme = [p](const Tensor& t, int64_t dim) { return p > 0 ? amax(t, Dims{dim}, true) : amin(t, Dims{dim}, true); };
+  auto extreme = [p](const Tensor& t, int64_t dim) {  // the largest of nothing is 0 here
+    return p < 0 ? amin(t, Dims{dim}, true) : t.size(dim) == 0 ? sum(t, Dims{dim}, true) : amax(t, Dims{dim}, true);
+  };
   if (std::abs(p) == 2) return put_back(squeeze(extreme(singular_values(name, x, row, column, dtype), -1), Dims{-1}), row, column, keepdim);
   int64_t summed = std::abs(p) == 1 ? row : column, chosen = std::abs(p) == 1 ? column : row;
   Tensor y = extreme(norm(x, 1, Dims{summed}, true, dtype), chosen);

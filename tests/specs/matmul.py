@@ -39,6 +39,18 @@ def bilinear(a, b, w, bias=None):
     return np.einsum("...i,oij,...j->...o", a, w, b) + (0 if bias is None else bias)
 
 
+# Far from singular: the inverse of a random matrix amplifies the error of any float.
+REGULAR = given([[2.0, 0.5, -0.3], [0.4, -1.5, 0.2], [0.1, 0.7, 1.8]])
+REGULAR_STACK = given([[[1.5, 0.2], [0.3, -2.0]], [[-1.0, 0.4], [0.1, 1.2]]])
+
+
+def rebuilt(torch, x, full_matrices=True):
+    """The signs of singular vectors are free; their product is not."""
+    u, s, vh = torch.linalg.svd(x, full_matrices)
+    n = s.shape[-1]
+    return (u[..., :n] * s.unsqueeze(-2)) @ vh[..., :n, :]
+
+
 def chain_matmul(*matrices):
     return np.linalg.multi_dot(matrices) if len(matrices) > 1 else matrices[0]
 
@@ -287,6 +299,39 @@ SPECS = [
         np.vdot,
         [case(rand(5), rand(5)), case(rand(0), rand(0))],
         errors=[error(RuntimeError, ".*", rand(3), rand(4)), error(RuntimeError, ".*", rand(3, 1), rand(3))],
+    ),
+    *(
+        product(
+            name,
+            np.linalg.inv,
+            [case(REGULAR), case(REGULAR_STACK)],
+            method=name == "inverse",
+            layouts=("transposed", "stepped"),  # an expanded matrix has no inverse
+            dtypes=("float32", "float64"),
+            tolerance={"float32": (2e-5, 2e-5)},
+            errors=[error(RuntimeError, ".*", rand(2, 3))],
+        )
+        for name in ("inverse", "linalg.inv")
+    ),
+    product(
+        "linalg.svd",
+        lambda x, full_matrices=True: x,
+        [case(REGULAR), case(REGULAR_STACK), case(rand(4, 2), False), case(rand(2, 4), False)],
+        call=rebuilt,
+        method=False,
+        out=False,
+        differentiable=False,
+        dtypes=("float32", "float64"),
+        tolerance={"float32": (2e-5, 2e-5), "float64": (1e-10, 1e-10)},
+    ),
+    product(
+        "linalg.svdvals",
+        lambda x: np.linalg.svd(x, compute_uv=False),
+        [case(REGULAR), case(REGULAR_STACK), case(rand(4, 2))],
+        method=False,
+        differentiable=False,
+        dtypes=("float32", "float64"),
+        tolerance={"float32": (2e-5, 2e-5), "float64": (1e-10, 1e-10)},
     ),
     product(
         "linalg.multi_dot",

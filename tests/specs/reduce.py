@@ -252,6 +252,17 @@ def pairwise_distance(a, b, p=2.0, eps=1e-6, keepdim=False):
     return d[..., None] if keepdim else d
 
 
+def pdist(x, p=2.0):
+    first, second = np.triu_indices(len(x), 1)
+    return distance(x[first], x[second], p)
+
+
+def renorm(x, p, dim, maxnorm):
+    others = tuple(d for d in range(x.ndim) if d != dim % x.ndim)
+    long = (np.abs(x) ** p).sum(others, keepdims=True) ** (1 / p)
+    return x * np.where(long > maxnorm, maxnorm / (long + 1e-7), 1.0)
+
+
 def cosine_similarity(a, b, dim=1, eps=1e-8):
     a, b = np.broadcast_arrays(a, b)
     long = lambda x: np.maximum(np.sqrt((x * x).sum(dim)), eps)
@@ -761,6 +772,25 @@ DISTANCES = [
         tolerance={"float32": (2e-5, 2e-5), "float16": (6e-3, 6e-3), "bfloat16": (4e-2, 6e-2)},
         layouts=("transposed", "stepped"),
         errors=[error(RuntimeError, ".*", rand(3, 4), rand(3, 5))],
+    ),
+    Spec(
+        "nn.functional.pdist",
+        pdist,
+        [case(rand(4, 3)), case(rand(4, 3), 1.0), case(rand(5, 2), 3.0), case(rand(1, 3))],
+        method=False,
+        dtypes=("float32", "float64"),
+        twice=False,
+        tolerance={"float32": (2e-5, 2e-5)},
+        errors=[error(RuntimeError, ".*", rand(2, 3, 4))],
+    ),
+    Spec(
+        "renorm",
+        renorm,
+        [case(rand(3, 4), 2.0, 0, 1.0), case(rand(3, 4), 1.0, 1, 0.5), case(rand(2, 3, 4), 2.0, -1, 0.1)],
+        inplace=True,
+        dtypes=("float32", "float64"),
+        tolerance={"float32": (2e-5, 2e-5), "float64": (1e-6, 1e-6)},
+        errors=[error(RuntimeError, ".*", rand(3, 4), 2.0, 0, -1.0)],
     ),
     Spec(
         "nn.functional.cosine_similarity",

@@ -47,14 +47,14 @@ void orthogonalise(double* w, double* v, int64_t m, int64_t n) {
   }
 }
 
-// A unit vector orthogonal to the others in w, for a singular value of 0: the unit vector that keeps most of itself.
-void complete(double* w, const bool* done, int64_t column, int64_t m, int64_t n) {
+// Makes one of the `columns` of w a unit vector orthogonal to those that are done: what an axis keeps of itself beside them.
+void complete(double* w, const bool* done, int64_t column, int64_t m, int64_t columns) {
   double* x = w + column * m;
   for (int64_t axis = 0; axis < m; ++axis) {
     memset(x, 0, size_t(m) * sizeof(double));
     x[axis] = 1;
     for (int pass = 0; pass < 2; ++pass) {
-      for (int64_t k = 0; k < n; ++k) {
+      for (int64_t k = 0; k < columns; ++k) {
         if (!done[k]) continue;
         double share = dot(x, w + k * m, m);
         for (int64_t i = 0; i < m; ++i) x[i] -= share * w[k * m + i];
@@ -68,42 +68,42 @@ void complete(double* w, const bool* done, int64_t column, int64_t m, int64_t n)
 }
 
 template <class T> void decompose(const SvdArgs& args, int64_t index, double* room) {
-  const int64_t m = args.m, n = args.n;
+  const int64_t m = args.m, n = args.n, columns = args.full ? m : n;
   const T* x = (const T*)args.x + index * m * n;
-  T *u = (T*)args.u + index * m * n, *s = (T*)args.s + index * n, *v = (T*)args.v + index * n * n;
-  double *w = room, *rotations = w + m * n, *lengths = rotations + n * n;
+  T *u = (T*)args.u + index * m * columns, *s = (T*)args.s + index * n, *v = (T*)args.v + index * n * n;
+  double *w = room, *rotations = w + m * columns, *lengths = rotations + n * n;
   bool* done = (bool*)(lengths + n);
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < n; ++j) w[j * m + i] = double(x[i * n + j]);
   memset(rotations, 0, size_t(n * n) * sizeof(double));
   for (int64_t j = 0; j < n; ++j) rotations[j * n + j] = 1;
   orthogonalise(w, rotations, m, n);
-  double most = 0;
-  for (int64_t j = 0; j < n; ++j) {
-    lengths[j] = __builtin_sqrt(dot(w + j * m, w + j * m, m));
-    if (lengths[j] > most) most = lengths[j];
+  for (int64_t j = 0; j < columns; ++j) {
+    double length = j < n ? __builtin_sqrt(dot(w + j * m, w + j * m, m)) : 0;
+    if (j < n) lengths[j] = length;
+    done[j] = length != 0;
+    for (int64_t i = 0; done[j] && i < m; ++i) w[j * m + i] /= length;
   }
-  for (int64_t j = 0; j < n; ++j) {
-    done[j] = !(lengths[j] <= most * 0x1p-1000) && lengths[j] != 0;
-    if (done[j])
-      for (int64_t i = 0; i < m; ++i) w[j * m + i] /= lengths[j];
-  }
-  for (int64_t j = 0; j < n; ++j) {
-    if (!done[j]) complete(w, done, j, m, n);
+  for (int64_t j = 0; j < columns; ++j) {
+    if (!done[j]) complete(w, done, j, m, columns);
     done[j] = true;
   }
-  for (int64_t place = 0; place < n; ++place) {  // the greatest first; a NaN is taken as it comes
-    int64_t best = -1;
-    for (int64_t j = 0; j < n; ++j)
+  for (int64_t place = 0; place < columns; ++place) {  // the greatest first; a NaN is taken as it comes
+    int64_t best = place < n ? -1 : place;
+    for (int64_t j = 0; place < n && j < n; ++j)
       if (done[j] && (best < 0 || lengths[j] > lengths[best])) best = j;
     done[best] = false;
+    for (int64_t i = 0; i < m; ++i) u[i * columns + place] = T(w[best * m + i]);
+    if (place >= n) continue;
     s[place] = T(lengths[best]);
-    for (int64_t i = 0; i < m; ++i) u[i * n + place] = T(w[best * m + i]);
     for (int64_t i = 0; i < n; ++i) v[i * n + place] = T(rotations[best * n + i]);
   }
 }
 
-int64_t room_of(const SvdArgs& args) { return args.n * (args.m + args.n + 2); }  // in doubles; the last n hold `done`
+int64_t room_of(const SvdArgs& args) {  // in doubles: the columns, the rotations, their lengths, which are done
+  int64_t columns = args.full ? args.m : args.n;
+  return args.m * columns + args.n * args.n + args.n + columns;
+}
 
 struct Work {
   const SvdArgs* args;
