@@ -157,6 +157,7 @@ static Tensor range(const char* op, RangeArgs args, Device device) {
     fail<NotImplementedError>(op, ": not implemented for ", args.dtype);
   Tensor y = empty({args.n}, args.dtype, device);
   if (args.n == 0) return y;
+  if (!kernels(y).range) return to_device(range(op, args, Device{}), device);
   args.y = y.data();
   run(op, y, args.n, kernels(y).range, args);
   return y;

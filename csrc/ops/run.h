@@ -51,6 +51,7 @@ inline const Kernels& kernels(const Tensor& x) { return x.device().is_cpu() ? cp
 // run("softmax", y, work, kernels(x).softmax, args): `shown` is the tensor whose shape the verbose line tells.
 template <class Kernel, class... Args>
 inline void run(const char* op, const Tensor& shown, int64_t work, Kernel kernel, Args&&... args) {
+  if (!kernel) [[unlikely]] fail<NotImplementedError>(op, ": not there yet for tensors on ", device_name(shown.device()));
   if (verbose()) [[unlikely]] {
     VerboseTimer timer(op, kernels(shown).name, shown);
     kernel(args...);
