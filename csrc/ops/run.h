@@ -1,6 +1,7 @@
 // The one door to kernels: every kernel call of every op passes through run(). Here stand the verbose print and the
 // interpreter lock, later the profiler and the replay.
 #pragma once
+#include <type_traits>
 #include <utility>
 
 #include "core/tensor.h"
@@ -51,7 +52,8 @@ inline const Kernels& kernels(const Tensor& x) { return x.device().is_cpu() ? cp
 // run("softmax", y, work, kernels(x).softmax, args): `shown` is the tensor whose shape the verbose line tells.
 template <class Kernel, class... Args>
 inline void run(const char* op, const Tensor& shown, int64_t work, Kernel kernel, Args&&... args) {
-  if (!kernel) [[unlikely]] fail<NotImplementedError>(op, ": not there yet for tensors on ", device_name(shown.device()));
+  if constexpr (std::is_pointer_v<Kernel>)  // else a function of the op's own that calls one
+    if (!kernel) [[unlikely]] fail<NotImplementedError>(op, ": not there yet for tensors on ", device_name(shown.device()));
   if (verbose()) [[unlikely]] {
     VerboseTimer timer(op, kernels(shown).name, shown);
     kernel(args...);
