@@ -44,6 +44,8 @@ def to_tessel(value):
         return {k: to_tessel(v) for k, v in value.items()}
     if isinstance(value, FUNCTIONS):
         return transplanted(value)
+    if isinstance(value, torch.nn.Module):
+        raise Untranslatable(f"the module {type(value).__name__}")
     return value
 
 

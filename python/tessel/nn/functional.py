@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .. import _C
 from .._C import Tensor
 
@@ -29,18 +31,7 @@ _native = {name: getattr(_C, name) for name in _SHARED if hasattr(_C, name)}
 _native |= {name: function for name, function in vars(_C._nn).items() if not name.startswith("_")}
 globals().update(_native)
 
-__all__ = [*_native, "gumbel_softmax", "normalize", "softmin"]
-
-
-def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: object = None) -> Tensor:
-    """softmax(-x) along `dim`."""
-    return _C._nn.softmax(-input, dim, dtype=dtype)
-
-
-def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
-    """x / max(||x||_p, eps), with the p-norm along `dim`; zero vectors stay zero."""
-    length = input.norm(p, dim, keepdim=True).clamp_min(eps)
-    return input / length if out is None else _C.div(input, length, out=out)
+__all__ = [*_native, "gumbel_softmax", "triplet_margin_with_distance_loss"]
 
 
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
@@ -55,3 +46,33 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
         return soft
     chosen = _C.zeros_like(logits).scatter_(dim, soft.max(dim, keepdim=True)[1], 1.0)
     return chosen - soft.detach() + soft
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin) for a distance of one's own.
+
+    With `swap` the negative's distance is the lesser of those to the anchor and to the positive. Source: Balntas et
+    al., "Learning local feature descriptors with triplets and shallow convolutional neural networks", 2016.
+    """
+    if margin <= 0:
+        raise ValueError(f"triplet_margin_with_distance_loss: margin must be greater than 0, got {margin}")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    dims = (anchor.dim(), positive.dim(), negative.dim())
+    if len(set(dims)) > 1:
+        raise RuntimeError(f"triplet_margin_with_distance_loss: inputs must have as many dimensions, but have {dims}")
+    distance = _C.pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = _C.minimum(far, distance(positive, negative))
+    loss = (near - far + margin).clamp_min(0)
+    return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
