@@ -204,7 +204,8 @@ Tensor renorm(const Tensor& x, double p, int64_t dim, double most) {
   Dims others;
   for (int d = 0; d < x.dim(); ++d)
     if (d != dim) others.push_back(d);
-  Tensor size = norm(x, p, others, true), limit = wrapped_number(most);
+  // The order of a sum follows the memory it is read from: read densely, a view and its copy (renorm_) have one norm.
+  Tensor size = norm(contiguous(x), p, others, true), limit = wrapped_number(most);
   return x * where(gt(size, limit), limit / (size + 1e-7), wrapped_number(1.0));
 }
 
