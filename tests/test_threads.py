@@ -241,7 +241,8 @@ def test_importing_starts_no_thread():
 @ours_alone
 def test_an_interrupted_main_thread_leaves_the_pool_usable():
     program = """
-import tessel as torch, threading, _thread
+import tessel as torch, signal, threading, _thread
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
 threading.Timer(0.2, _thread.interrupt_main).start()
 x = torch.randn(600, 600)
 try:
