@@ -27,12 +27,16 @@ void add_conv() {
 PyObject* with_indices(const std::tuple<Tensor, Tensor>& result, bool wanted) { return wanted ? wrap_one(result) : wrap(std::get<0>(result)); }
 
 // None in an output_size keeps the input's size.
-Dims output_size(PyObject* given) {
-  if (!PyTuple_Check(given) && !PyList_Check(given)) return given == Py_None ? Dims{-1} : Dims{to_int(given)};
+Dims output_size(const char* name, PyObject* given, const Tensor& x, int spatial) {
+  bool list = PyTuple_Check(given) || PyList_Check(given);
+  if (!list && given != Py_None) return {to_int(given)};
+  int64_t n = list ? PySequence_Fast_GET_SIZE(given) : spatial;
+  if (spatial > 1) check_value(x.dim() > n, name, ": Input dimension should be at least ", n + 1, ", but the input is ", x.sizes());
   Dims dims;
-  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(given); ++i) {
-    PyObject* item = PySequence_Fast_GET_ITEM(given, i);
-    dims.push_back(item == Py_None ? -1 : to_int(item));
+  for (int64_t i = 0; i < n; ++i) {
+    PyObject* item = list ? PySequence_Fast_GET_ITEM(given, i) : Py_None;
+    if (item == Py_None) check(x.dim() >= n, name, ": output_size None needs an input of at least ", n, " dimensions, but it is ", x.sizes());
+    dims.push_back(item == Py_None ? x.sizes()[x.dim() - n + i] : to_int(item));
   }
   return dims;
 }
@@ -59,10 +63,14 @@ void add_pool() {
     add_op(mean.c_str(), +[](const Tensor& x, const Dims& kernel, const Dims& stride, const Dims& padding, bool ceil_mode, bool include) { return avg_pool(n, x, kernel, stride, padding, ceil_mode, include, {}); }, "The mean of each window.", kNN | kFunction);
   else
     add_op(mean.c_str(), +[](const Tensor& x, const Dims& kernel, const Dims& stride, const Dims& padding, bool ceil_mode, bool include, std::optional<int64_t> divisor) { return avg_pool(n, x, kernel, stride, padding, ceil_mode, include, divisor); }, "The mean of each window.", kNN);
-  auto adaptive_max_op = +[](const Tensor& x, PyObject* size, bool indices) { return with_indices(adaptive_max_pool(n, x, output_size(size), indices), indices); };
+  auto adaptive_max_op = +[](const Tensor& x, PyObject* size, bool indices) {
+    return with_indices(adaptive_max_pool(n, x, output_size(("adaptive_max_pool" + d + "d").c_str(), size, x, n), indices), indices);
+  };
   add_op(adaptive_max.c_str(), adaptive_max_op, "", kNN);
   add_op(adaptive_max_indices.c_str(), adaptive_max_op, "", kNN);
-  add_op(adaptive_mean.c_str(), +[](const Tensor& x, PyObject* size) { return adaptive_avg_pool(n, x, output_size(size)); }, "The mean of windows chosen so that the result has output_size.", n == 1 ? kNN | kFunction : kNN);
+  add_op(adaptive_mean.c_str(), +[](const Tensor& x, PyObject* size) {
+    return adaptive_avg_pool(n, x, output_size(("adaptive_avg_pool" + d + "d").c_str(), size, x, n));
+  }, "The mean of windows chosen so that the result has output_size.", n == 1 ? kNN | kFunction : kNN);
 }
 
 }  // namespace

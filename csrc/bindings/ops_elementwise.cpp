@@ -20,12 +20,19 @@ void add_unary(const char* name, bool inplace = true) {
   }
 }
 
+// What may stand first: a tensor alone, or a number before a tensor, or any two. PyTorch chose op by op.
+enum First : uint8_t { kTensor, kNumber, kAny };
+
+void add_function(const std::string& n, First first, const char* second, const char* other, Tensor (*op)(const Tensor&, const Tensor&, const Into&), const char* doc = "") {
+  add_op(keep(n + (first == kAny ? "(Tensor|Scalar" : "(Tensor") + " input, " + second + " " + other + ", *, Tensor? out=None) -> Tensor"), op, doc, kFunction);
+  if (first == kNumber) add_op(keep(n + "(Scalar input, Tensor " + other + ", *, Tensor? out=None) -> Tensor"), op, "", kFunction);
+}
+
 // The same for two operands, whose kinds PyTorch chose op by op.
 template <Binary op>
-void add_binary(const char* name, bool inplace = true, const char* first = "Tensor", const char* second = "Tensor|Scalar") {
+void add_binary(const char* name, bool inplace = true, First first = kTensor, const char* second = "Tensor|Scalar") {
   std::string n(name);
-  add_op(keep(n + "(" + first + " input, " + second + " other, *, Tensor? out=None) -> Tensor"),
-         +[](const Tensor& a, const Tensor& b, const Into& out) { return binary(op, a, b, {}, out); }, "", kFunction);
+  add_function(n, first, second, "other", +[](const Tensor& a, const Tensor& b, const Into& out) { return binary(op, a, b, {}, out); });
   add_op(keep(n + "(Tensor input, " + second + " other) -> Tensor"), +[](const Tensor& a, const Tensor& b) { return binary(op, a, b); }, "", kMethod);
   if (inplace)
     add_op(keep(n + "_(Tensor input, " + second + " other) -> Tensor"), +[](Tensor& a, const Tensor& b) -> Tensor& { binary(op, a, b, {}, Into::over(a)); return a; }, "", kMethod);
@@ -33,21 +40,22 @@ void add_binary(const char* name, bool inplace = true, const char* first = "Tens
 
 // An op of two operands with a story of its own: function, method, in-place method.
 template <Tensor (*op)(const Tensor&, const Tensor&, const Into&)>
-void add_form(const char* name, const char* first = "Tensor|Scalar") {
+void add_form(const char* name, First first) {
   std::string n(name);
-  add_op(keep(n + "(" + first + " input, Tensor|Scalar other, *, Tensor? out=None) -> Tensor"), op, "", kFunction);
+  add_function(n, first, "Tensor|Scalar", "other", op);
   add_op(keep(n + "(Tensor input, Tensor|Scalar other) -> Tensor"), +[](const Tensor& a, const Tensor& b) { return op(a, b, {}); }, "", kMethod);
   add_op(keep(n + "_(Tensor input, Tensor|Scalar other) -> Tensor"), +[](Tensor& a, const Tensor& b) -> Tensor& { op(a, b, Into::over(a)); return a; }, "", kMethod);
 }
 
 Tensor power(const Tensor& a, const Tensor& b, const Into& into) { return pow(a, b, into); }
 Tensor float_power(const Tensor& a, const Tensor& b, const Into& into) {
+  if (into) check(into.tensor->dtype() == DType::float64, into.kind == Into::inplace ? "float_power_: the base has dtype " : "float_power: out has dtype ", into.tensor->dtype(), ", but the result needs float64");
   return pow(a->wrapped_number ? a : to_dtype(a, DType::float64), b->wrapped_number ? b : to_dtype(b, DType::float64), into);
 }
 
 void add_forms() {
-  add_form<&floor_divide>("floor_divide"), add_form<&remainder>("remainder"), add_form<&fmod>("fmod", "Tensor"), add_form<&float_power>("float_power");
-  add_op("pow(Tensor|Scalar input, Tensor|Scalar exponent, *, Tensor? out=None) -> Tensor", &power, "input ** exponent", kFunction);
+  add_form<&floor_divide>("floor_divide", kAny), add_form<&remainder>("remainder", kNumber), add_form<&fmod>("fmod", kTensor), add_form<&float_power>("float_power", kNumber);
+  add_function("pow", kNumber, "Tensor|Scalar", "exponent", &power, "input ** exponent");
   add_op("pow(Tensor input, Tensor|Scalar exponent) -> Tensor", +[](const Tensor& a, const Tensor& b) { return pow(a, b); }, "", kMethod);
   add_op("pow_(Tensor input, Tensor|Scalar exponent) -> Tensor", +[](Tensor& a, const Tensor& b) -> Tensor& { pow(a, b, Into::over(a)); return a; }, "", kMethod);
 
@@ -58,22 +66,24 @@ void add_forms() {
     add_op(keep(n + "(Tensor|Scalar input, Tensor|Scalar other, *, str? rounding_mode=None, Tensor? out=None) -> Tensor"), divide, "input / other; rounding_mode: None, 'trunc' or 'floor'", kBoth);
     add_op(keep(n + "_(Tensor input, Tensor|Scalar other, *, str? rounding_mode=None) -> Tensor"), divide_inplace, "", kMethod);
   }
-  add_binary<Binary::div>("true_divide");
+  add_binary<Binary::div>("true_divide", true, kAny);
   add_op("rsub(Tensor input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor", +[](const Tensor& a, const Tensor& b, Scalar alpha) { return sub(b, a, alpha); }, "other - alpha * input", kFunction);
 
   auto clamp_numbers = +[](const Tensor& x, std::optional<Scalar> low, std::optional<Scalar> high, const Into& out) { return clamp(x, low, high, out); };
   auto clamp_tensors = +[](const Tensor& x, const Tensor& low, const Tensor& high, const Into& out) { return clamp(x, low, high, out); };
   for (const char* name : {"clamp", "clip"}) {
     std::string n(name);
-    add_op(keep(n + "(Tensor input, Scalar? min=None, Scalar? max=None, *, Tensor? out=None) -> Tensor"), clamp_numbers, "The values limited to [min, max].");
-    add_op(keep(n + "(Tensor input, Tensor? min=None, Tensor? max=None, *, Tensor? out=None) -> Tensor"), clamp_tensors);
-    add_op(keep(n + "_(Tensor input, Scalar? min=None, Scalar? max=None) -> Tensor"), +[](Tensor& x, std::optional<Scalar> low, std::optional<Scalar> high) -> Tensor& { clamp(x, low, high, Into::over(x)); return x; }, "", kBoth);
+    add_op(keep(n + "(Tensor input, Tensor? min=None, Tensor? max=None, *, Tensor? out=None) -> Tensor"), clamp_tensors, "The values limited to [min, max].");
+    add_op(keep(n + "(Tensor input, Scalar? min=None, Scalar? max=None, *, Tensor? out=None) -> Tensor"), clamp_numbers);
     add_op(keep(n + "_(Tensor input, Tensor? min=None, Tensor? max=None) -> Tensor"), +[](Tensor& x, const Tensor& low, const Tensor& high) -> Tensor& { clamp(x, low, high, Into::over(x)); return x; }, "", kBoth);
+    add_op(keep(n + "_(Tensor input, Scalar? min=None, Scalar? max=None) -> Tensor"), +[](Tensor& x, std::optional<Scalar> low, std::optional<Scalar> high) -> Tensor& { clamp(x, low, high, Into::over(x)); return x; }, "", kBoth);
   }
-  add_op("clamp_min(Tensor input, Scalar min, *, Tensor? out=None) -> Tensor", +[](const Tensor& x, Scalar low, const Into& out) { return clamp(x, low, std::nullopt, out); });
-  add_op("clamp_max(Tensor input, Scalar max, *, Tensor? out=None) -> Tensor", +[](const Tensor& x, Scalar high, const Into& out) { return clamp(x, std::nullopt, high, out); });
   add_op("clamp_min(Tensor input, Tensor min, *, Tensor? out=None) -> Tensor", +[](const Tensor& x, const Tensor& low, const Into& out) { return clamp(x, low, Tensor(), out); });
   add_op("clamp_max(Tensor input, Tensor max, *, Tensor? out=None) -> Tensor", +[](const Tensor& x, const Tensor& high, const Into& out) { return clamp(x, Tensor(), high, out); });
+  add_op("clamp_min(Tensor input, Scalar min, *, Tensor? out=None) -> Tensor", +[](const Tensor& x, Scalar low, const Into& out) { return clamp(x, low, std::nullopt, out); });
+  add_op("clamp_max(Tensor input, Scalar max, *, Tensor? out=None) -> Tensor", +[](const Tensor& x, Scalar high, const Into& out) { return clamp(x, std::nullopt, high, out); });
+  add_op("clamp_min_(Tensor input, Tensor min) -> Tensor", +[](Tensor& x, const Tensor& low) -> Tensor& { clamp(x, low, Tensor(), Into::over(x)); return x; });
+  add_op("clamp_max_(Tensor input, Tensor max) -> Tensor", +[](Tensor& x, const Tensor& high) -> Tensor& { clamp(x, Tensor(), high, Into::over(x)); return x; });
   add_op("clamp_min_(Tensor input, Scalar min) -> Tensor", +[](Tensor& x, Scalar low) -> Tensor& { clamp(x, low, std::nullopt, Into::over(x)); return x; });
   add_op("clamp_max_(Tensor input, Scalar max) -> Tensor", +[](Tensor& x, Scalar high) -> Tensor& { clamp(x, std::nullopt, high, Into::over(x)); return x; });
 
@@ -184,17 +194,17 @@ void bind_elementwise() {
     add_op(keep(n + "(Tensor input, Tensor|Scalar other, *, Scalar alpha=1, Tensor? out=None) -> Tensor"), sub3, "", kMethod);
     add_op(keep(n + "_(Tensor input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor"), sub_inplace, "", kMethod);
   }
-  const char *either = "Tensor|Scalar", *tensor = "Tensor";
-  add_binary<Binary::mul>("mul", true, either), add_binary<Binary::mul>("multiply", true, either);
-  add_binary<Binary::atan2>("atan2", true, tensor, tensor), add_binary<Binary::atan2>("arctan2", true, tensor, tensor), add_binary<Binary::hypot>("hypot", true, tensor, tensor), add_binary<Binary::copysign>("copysign"), add_binary<Binary::nextafter>("nextafter", true, tensor, tensor);
-  add_binary<Binary::maximum>("maximum", false, tensor, tensor), add_binary<Binary::minimum>("minimum", false, tensor, tensor), add_binary<Binary::fmax>("fmax", false, tensor, tensor), add_binary<Binary::fmin>("fmin", false, tensor, tensor);
+  const char* tensor = "Tensor";
+  add_binary<Binary::mul>("mul", true, kAny), add_binary<Binary::mul>("multiply", true, kAny);
+  add_binary<Binary::atan2>("atan2", true, kTensor, tensor), add_binary<Binary::atan2>("arctan2", true, kTensor, tensor), add_binary<Binary::hypot>("hypot", true, kTensor, tensor), add_binary<Binary::copysign>("copysign"), add_binary<Binary::nextafter>("nextafter", true, kTensor, tensor);
+  add_binary<Binary::maximum>("maximum", false, kTensor, tensor), add_binary<Binary::minimum>("minimum", false, kTensor, tensor), add_binary<Binary::fmax>("fmax", false, kTensor, tensor), add_binary<Binary::fmin>("fmin", false, kTensor, tensor);
   add_binary<Binary::eq>("eq"), add_binary<Binary::ne>("ne"), add_binary<Binary::lt>("lt"), add_binary<Binary::le>("le"), add_binary<Binary::gt>("gt"), add_binary<Binary::ge>("ge");
   add_binary<Binary::ne>("not_equal"), add_binary<Binary::lt>("less"), add_binary<Binary::le>("less_equal"), add_binary<Binary::gt>("greater"), add_binary<Binary::ge>("greater_equal");
-  add_binary<Binary::logical_and>("logical_and", true, tensor, tensor), add_binary<Binary::logical_or>("logical_or", true, tensor, tensor), add_binary<Binary::logical_xor>("logical_xor", true, tensor, tensor);
-  add_binary<Binary::bitwise_and>("bitwise_and", true, either), add_binary<Binary::bitwise_or>("bitwise_or", true, either), add_binary<Binary::bitwise_xor>("bitwise_xor", true, either);
-  add_binary<Binary::left_shift>("bitwise_left_shift", true, either), add_binary<Binary::right_shift>("bitwise_right_shift", true, either);
-  add_binary<Binary::logaddexp>("logaddexp", false, tensor, tensor), add_binary<Binary::logaddexp2>("logaddexp2", false, tensor, tensor), add_binary<Binary::ldexp>("ldexp", true, tensor, tensor), add_binary<Binary::heaviside>("heaviside", true, tensor, tensor);
-  add_binary<Binary::xlogy>("xlogy", true, either), add_binary<Binary::gcd>("gcd", true, tensor, tensor), add_binary<Binary::lcm>("lcm", true, tensor, tensor);
+  add_binary<Binary::logical_and>("logical_and", true, kTensor, tensor), add_binary<Binary::logical_or>("logical_or", true, kTensor, tensor), add_binary<Binary::logical_xor>("logical_xor", true, kTensor, tensor);
+  add_binary<Binary::bitwise_and>("bitwise_and", true, kNumber), add_binary<Binary::bitwise_or>("bitwise_or", true, kNumber), add_binary<Binary::bitwise_xor>("bitwise_xor", true, kNumber);
+  add_binary<Binary::left_shift>("bitwise_left_shift", true, kNumber), add_binary<Binary::right_shift>("bitwise_right_shift", true, kNumber);
+  add_binary<Binary::logaddexp>("logaddexp", false, kTensor, tensor), add_binary<Binary::logaddexp2>("logaddexp2", false, kTensor, tensor), add_binary<Binary::ldexp>("ldexp", true, kTensor, tensor), add_binary<Binary::heaviside>("heaviside", true, kTensor, tensor);
+  add_binary<Binary::xlogy>("xlogy", true, kNumber), add_binary<Binary::gcd>("gcd", true, kTensor, tensor), add_binary<Binary::lcm>("lcm", true, kTensor, tensor);
   add_forms();
   add_activations();
 }

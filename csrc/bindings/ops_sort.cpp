@@ -48,7 +48,9 @@ void bind_sort() {
          +[](const Tensor& x, bool, bool inverse, bool counts, std::optional<int64_t> dim) { return asked_for(unique(x, dim), inverse, counts); }, "The different values, sorted.");
   add_op("unique_consecutive(Tensor input, bool return_inverse=False, bool return_counts=False, int? dim=None)",
          +[](const Tensor& x, bool inverse, bool counts, std::optional<int64_t> dim) { return asked_for(unique_consecutive(x, dim), inverse, counts); });
-  add_op("isin(Tensor|Scalar elements, Tensor|Scalar test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor", +[](const Tensor& x, const Tensor& test, bool, bool invert) { return isin(x, test, invert); }, "", kFunction);
+  auto is_in = +[](const Tensor& x, const Tensor& test, bool, bool invert) { return isin(x, test, invert); };
+  add_op("isin(Tensor elements, Tensor|Scalar test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor", is_in, "", kFunction);
+  add_op("isin(Scalar element, Tensor test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor", is_in, "", kFunction);
   add_op("searchsorted(Tensor sorted_sequence, Tensor|Scalar input, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor",
          +[](const Tensor& sorted, const Tensor& values, bool narrow, bool right, const std::optional<std::string>& side, const Tensor& sorter) { return searchsorted(sorted, values, narrow, to_right(right, side), sorter); }, "", kFunction);
   add_op("bucketize(Tensor|Scalar input, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor", +[](const Tensor& values, const Tensor& boundaries, bool narrow, bool right) {

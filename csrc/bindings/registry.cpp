@@ -182,7 +182,7 @@ bool accepts(const Parameter& p, PyObject* o) {
   switch (p.type) {
     case Type::tensor: return is_tensor(o);
     case Type::tensor_or_scalar: return is_tensor(o) || is_number(o);
-    case Type::scalar: return is_number(o) || (is_tensor(o) && impl_of(o)->sizes.empty());
+    case Type::scalar: return is_number(o) || (is_tensor(o) && impl_of(o)->sizes.empty() && !impl_of(o)->grad);  // a number has no gradient
     case Type::integer: return is_int(o);
     case Type::real: return PyFloat_Check(o) || is_int(o) || PyBool_Check(o) || (is_tensor(o) ? impl_of(o)->numel == 1 : is_number(o) && !PyComplex_Check(o));
     case Type::boolean: return PyBool_Check(o) || !std::strcmp(Py_TYPE(o)->tp_name, "numpy.bool") || !std::strcmp(Py_TYPE(o)->tp_name, "numpy.bool_");

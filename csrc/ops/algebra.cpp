@@ -36,6 +36,7 @@ int binary_uses(Binary op, bool a_wants, bool b_wants) {
     case Binary::maximum: case Binary::minimum: case Binary::fmax: case Binary::fmin: return kUsesX | kUsesB;
     case Binary::remainder: case Binary::fmod: return either(0, kUsesX | kUsesB);
     case Binary::copysign: return either(kUsesX | kUsesY, 0);
+    case Binary::nextafter: return either(kUsesX | kUsesB, 0);
     case Binary::ldexp: return either(kUsesB, kUsesY);
     case Binary::logaddexp: case Binary::logaddexp2: return kUsesX | kUsesB | kUsesY;
     case Binary::xlogy: case Binary::xlog1py: return either(kUsesX | kUsesB, kUsesX | kUsesB);
@@ -137,7 +138,11 @@ Grads binary_algebra(Binary op, const Tensor& a, const Tensor& b, const Tensor& 
       if (need_b) db = neg(g);
       break;
     }
-    case Binary::heaviside: case Binary::nextafter:
+    case Binary::nextafter:  // a step that is as good as none; b gives only its direction
+      if (need_a) da = where(eq(a, b), number(0), dy);
+      if (need_b) db = zeros_like(dy);
+      break;
+    case Binary::heaviside:
       fail<RuntimeError>(binary_name(op), ": the derivative is not implemented");
     default:  // constant between its jumps: floor_divide, trunc_divide, comparisons, integer functions
       if (need_a) da = zeros_like(dy);

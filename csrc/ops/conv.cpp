@@ -134,7 +134,7 @@ Checked check_arguments(const char* name, int spatial, const Tensor& x, const Te
                         int64_t in_channels, int64_t out_channels) {
   check(w.dim() == spatial + 2, name, ": expected ", spatial + 2, "D weight, but got ", w.dim(), "D (weight is ", w.sizes(), ")");
   check(x.dim() == spatial + 2 || x.dim() == spatial + 1, name, ": Expected ", spatial + 1, "D (unbatched) or ", spatial + 2, "D (batched) input to ", name, ", but got input of size: ", x.sizes());
-  if (!is_floating(x.dtype())) fail<NotImplementedError>(name, ": not implemented for ", x.dtype());
+  if (!is_floating(x.dtype()) && !is_integral(x.dtype())) fail<NotImplementedError>(name, ": not implemented for ", x.dtype());
   check(x.dtype() == w.dtype(), name, ": Input type (", x.dtype(), ") and weight type (", w.dtype(), ") should be the same");
   check(!b.defined() || b.dtype() == x.dtype(), name, ": Input type (", x.dtype(), ") and bias type (", b.defined() ? b.dtype() : x.dtype(), ") should be the same");
   check(x.device() == w.device(), name, ": Expected all tensors to be on the same device, but found at least two devices, ", device_name(x.device()), " and ", device_name(w.device()), "!");

@@ -364,7 +364,7 @@ Tensor conv_transpose(const char* name, int spatial, const Tensor& x, const Tens
 std::tuple<Tensor, Tensor> max_pool(int spatial, const Tensor& x, const Dims& kernel, const Dims& stride, const Dims& padding, const Dims& dilation, bool ceil_mode, bool want_indices);
 Tensor avg_pool(int spatial, const Tensor& x, const Dims& kernel, const Dims& stride, const Dims& padding, bool ceil_mode, bool count_include_pad, std::optional<int64_t> divisor_override);
 std::tuple<Tensor, Tensor> adaptive_max_pool(int spatial, const Tensor& x, const Dims& output_size, bool want_indices);
-Tensor adaptive_avg_pool(int spatial, const Tensor& x, const Dims& output_size);   // -1 keeps a size
+Tensor adaptive_avg_pool(int spatial, const Tensor& x, const Dims& output_size);
 
 // ---- softmax
 Tensor softmax(const Tensor& x, int64_t dim, std::optional<DType> dtype = {});

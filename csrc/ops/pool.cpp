@@ -31,9 +31,11 @@ int64_t windows(int64_t in, int64_t kernel, int64_t stride, int64_t padding, int
 
 Plan make_plan(const char* name, Pool op, int spatial, const Tensor& x) {
   check(x.dim() == spatial + 1 || x.dim() == spatial + 2, name, ": Expected ", spatial + 1, "D or ", spatial + 2, "D (batch mode) tensor, but got input of size: ", x.sizes());
-  for (int64_t d = x.dim() - spatial - (x.dim() == spatial + 2 ? 1 : 0) ; d < x.dim(); ++d)
-    if (d > 0) check(x.sizes()[d] > 0, name, ": Expected input to have non-zero size for non-batch dimensions, but got ", x.sizes());
-  if (!is_floating(x.dtype())) fail<NotImplementedError>(name, ": not implemented for ", x.dtype());
+  // A batch may be empty. Adaptive pools take the channels of a lone image for one, and the mean needs no channels.
+  int64_t first = op == Pool::adaptive_average && spatial < 3 ? x.dim() - spatial : op == Pool::adaptive_average || op == Pool::adaptive_max || x.dim() == spatial + 2 ? 1 : 0;
+  for (int64_t d = first; d < x.dim(); ++d) check(x.sizes()[d] > 0, name, ": Expected input to have non-zero size for non-batch dimensions, but got ", x.sizes());
+  bool integers = op == Pool::max ? is_integral(x.dtype()) : op == Pool::average && x.dtype() == DType::int64;
+  if (!is_floating(x.dtype()) && !integers) fail<NotImplementedError>(name, ": not implemented for ", x.dtype());
   Plan plan{name, {}, x.sizes(), {}};
   plan.args.op = op;
   plan.args.dtype = x.dtype();
@@ -72,7 +74,7 @@ Plan adaptive_plan(const char* name, Pool op, int spatial, const Tensor& x, cons
   Plan plan = make_plan(name, op, spatial, x);
   for (int d = 0; d < spatial; ++d) {
     int i = 3 - spatial + d;
-    int64_t in = x.sizes()[x.dim() - spatial + d], out = output_size[d] == -1 ? in : output_size[d];  // None keeps the size
+    int64_t in = x.sizes()[x.dim() - spatial + d], out = output_size[d];
     check(out >= 0, name, ": elements of output_size must be greater than or equal to 0, but got ", output_size);
     plan.args.in[i] = in, plan.args.out[i] = out;
     plan.y_sizes.push_back(out);

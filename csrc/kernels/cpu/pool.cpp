@@ -24,6 +24,26 @@ template <class F> auto with_floating(DType dtype, const F& f) {
   }
 }
 
+// What values of a type are compared and added as. Integers keep their type in max; their averages, which only int64
+// has, are cut towards zero.
+template <class T> struct Value {
+  using S = Compute<T>;
+  static constexpr S lowest = S(-INFINITY);
+  static S load(T x) { return S(widen(x)); }
+  static void store(T* to, S x) { narrow(to, x); }
+};
+template <class T> struct IntegerValue {
+  using S = T;
+  static constexpr S lowest = T(-1) < T(0) ? T(uint64_t(1) << (8 * sizeof(T) - 1)) : T(0);
+  static S load(T x) { return x; }
+  static void store(T* to, S x) { *to = x; }
+};
+template <> struct Value<int64_t> : IntegerValue<int64_t> {};
+template <> struct Value<int32_t> : IntegerValue<int32_t> {};
+template <> struct Value<int16_t> : IntegerValue<int16_t> {};
+template <> struct Value<int8_t> : IntegerValue<int8_t> {};
+template <> struct Value<uint8_t> : IntegerValue<uint8_t> {};
+
 int64_t size_of(const int64_t* d) { return d[0] * d[1] * d[2]; }
 int64_t flat(const int64_t* sizes, int64_t i0, int64_t i1, int64_t i2) { return (i0 * sizes[1] + i1) * sizes[2] + i2; }
 
@@ -72,7 +92,7 @@ constexpr int64_t kRow = 128;  // results of a row walked together: values and p
 
 // ---- max: a later element wins when it is greater or a NaN, as PyTorch has it
 template <class T, class Place> void max_plane(const PoolArgs& p, const T* x, T* y, int64_t* indices) {
-  using S = Compute<T>;
+  using S = typename Value<T>::S;
   for (int64_t o0 = 0; o0 < p.out[0]; ++o0)
     for (int64_t o1 = 0; o1 < p.out[1]; ++o1)
       for (int64_t begin = 0; begin < p.out[2]; begin += kRow) {
@@ -81,7 +101,7 @@ template <class T, class Place> void max_plane(const PoolArgs& p, const T* x, T*
         S best[kRow];
         Place place[kRow];
         for (int64_t o = begin; o < end; ++o) {
-          best[o - begin] = S(-INFINITY);
+          best[o - begin] = Value<T>::lowest;
           place[o - begin] = Place(start + window(p, 2, o).first);
         }
         each_tap(p, o0, o1, begin, end, [&](const TapRow& tap) {
@@ -92,7 +112,7 @@ template <class T, class Place> void max_plane(const PoolArgs& p, const T* x, T*
           const Place first = Place(tap.from), step = Place(tap.step);
           auto walk = [&](int64_t stride) {
             for (int64_t l = 0; l < n; ++l) {
-              const S v = S(widen(from[l * stride]));
+              const S v = Value<T>::load(from[l * stride]);
               const bool wins = (v > value[l]) | (v != v);
               value[l] = wins ? v : value[l];
               at[l] = wins ? Place(first + Place(l) * step) : at[l];
@@ -103,7 +123,7 @@ template <class T, class Place> void max_plane(const PoolArgs& p, const T* x, T*
           else walk(tap.step);
         });
         const int64_t out = flat(p.out, o0, o1, begin);
-        for (int64_t o = begin; o < end; ++o) narrow(y + out + o - begin, best[o - begin]);
+        for (int64_t o = begin; o < end; ++o) Value<T>::store(y + out + o - begin, best[o - begin]);
         if (indices)
           for (int64_t o = begin; o < end; ++o) indices[out + o - begin] = int64_t(place[o - begin]);
       }
@@ -137,7 +157,7 @@ int64_t divisor(const PoolArgs& p, const Window& w0, const Window& w1, const Win
 }
 
 template <class T> void average_plane(const PoolArgs& p, const T* x, T* y) {
-  using S = Compute<T>;
+  using S = typename Value<T>::S;
   for (int64_t o0 = 0; o0 < p.out[0]; ++o0)
     for (int64_t o1 = 0; o1 < p.out[1]; ++o1)
       for (int64_t begin = 0; begin < p.out[2]; begin += kRow) {
@@ -147,12 +167,12 @@ template <class T> void average_plane(const PoolArgs& p, const T* x, T* y) {
           S* const to = sum + (tap.first - begin);
           const T* const from = x + tap.from;
           const int64_t n = tap.last - tap.first;
-          if (tap.step == 1) for (int64_t l = 0; l < n; ++l) to[l] += S(widen(from[l]));
-          else for (int64_t l = 0; l < n; ++l) to[l] += S(widen(from[l * tap.step]));
+          if (tap.step == 1) for (int64_t l = 0; l < n; ++l) to[l] += Value<T>::load(from[l]);
+          else for (int64_t l = 0; l < n; ++l) to[l] += Value<T>::load(from[l * tap.step]);
         });
         const Window w0 = window(p, 0, o0), w1 = window(p, 1, o1);
         for (int64_t o = begin; o < end; ++o)
-          narrow(y + flat(p.out, o0, o1, o), sum[o - begin] / S(divisor(p, w0, w1, window(p, 2, o))));
+          Value<T>::store(y + flat(p.out, o0, o1, o), sum[o - begin] / S(divisor(p, w0, w1, window(p, 2, o))));
       }
 }
 
@@ -230,29 +250,42 @@ template <class T> int64_t plane_bytes(const PoolArgs& p) {
   return sizeof(T) == sizeof(Compute<T>) ? 0 : round_up(size_of(p.in) * int64_t(sizeof(Compute<T>)), 64);
 }
 
+// f over planes: where it stands in x and y, and its places
+template <class T, class F> void each_plane(const PoolArgs& p, const F& f) {
+  const int64_t in = size_of(p.in), out = size_of(p.out);
+  auto planes = [&](int64_t begin, int64_t end, int) {
+    for (int64_t plane = begin; plane < end; ++plane)
+      f(static_cast<const T*>(p.x) + plane * in, static_cast<T*>(p.y) + plane * out, p.indices ? p.indices + plane * out : nullptr);
+  };
+  for_tasks(p.planes, steps_of(p), true, planes);
+}
+
+template <class T> void max_planes(const PoolArgs& p) {
+  if (size_of(p.in) < INT32_MAX) each_plane<T>(p, [&](const T* x, T* y, int64_t* indices) { max_plane<T, int32_t>(p, x, y, indices); });
+  else each_plane<T>(p, [&](const T* x, T* y, int64_t* indices) { max_plane<T, int64_t>(p, x, y, indices); });
+}
+
 }  // namespace
 
 void pool(const PoolArgs& p) {
+  switch (p.dtype) {
+    case DType::int64: return p.op == Pool::max ? max_planes<int64_t>(p) : each_plane<int64_t>(p, [&](const int64_t* x, int64_t* y, int64_t*) { average_plane(p, x, y); });
+    case DType::int32: return max_planes<int32_t>(p);
+    case DType::int16: return max_planes<int16_t>(p);
+    case DType::int8: return max_planes<int8_t>(p);
+    case DType::uint8: return max_planes<uint8_t>(p);
+    default: break;
+  }
   with_floating(p.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    const int64_t in = size_of(p.in), out = size_of(p.out);
-    auto planes = [&](int64_t begin, int64_t end, int) {
-      for (int64_t plane = begin; plane < end; ++plane) {
-        const T* const x = static_cast<const T*>(p.x) + plane * in;
-        T* const y = static_cast<T*>(p.y) + plane * out;
-        int64_t* const indices = p.indices ? p.indices + plane * out : nullptr;
-        switch (p.op) {
-          case Pool::max:
-            if (in < INT32_MAX) max_plane<T, int32_t>(p, x, y, indices);
-            else max_plane<T, int64_t>(p, x, y, indices);
-            break;
-          case Pool::average: average_plane<T>(p, x, y); break;
-          case Pool::adaptive_max: adaptive_max_plane<T>(p, x, y, indices); break;
-          case Pool::adaptive_average: adaptive_average_plane<T>(p, x, y); break;
-        }
+    if (p.op == Pool::max) return max_planes<T>(p);
+    each_plane<T>(p, [&](const T* x, T* y, int64_t* indices) {
+      switch (p.op) {
+        case Pool::average: return average_plane<T>(p, x, y);
+        case Pool::adaptive_max: return adaptive_max_plane<T>(p, x, y, indices);
+        default: return adaptive_average_plane<T>(p, x, y);
       }
-    };
-    for_tasks(p.planes, steps_of(p), true, planes);
+    });
   });
 }
 
