@@ -51,7 +51,7 @@ def there(name: str) -> bool:
     at = tessel
     for part in name.split("."):
         at = getattr(at, part, None)
-        if at is None:
+        if at is None or isinstance(at, tessel.dtype):  # cfloat is a dtype, but not yet a method
             return "." not in name and (hasattr(tessel.Tensor, name) or hasattr(tessel.Tensor, name + "_"))
     return True
 
@@ -79,7 +79,8 @@ def score_of(name: str, gradients=True) -> Score:
             for dtype, limit in ((torch.float32, None), (torch.int64, INT_SAMPLES)):
                 if dtype in op.supported_dtypes("cpu"):
                     run.samples(dtype, limit)
-            if gradients and name not in FALSE_GRADIENTS and op.supports_autograd and torch.float32 in op.supported_dtypes("cpu"):
+            differentiable = op.supports_autograd and torch.float32 in op.supported_dtypes("cpu")
+            if gradients and differentiable and name not in FALSE_GRADIENTS:
                 run.gradients()
             run.errors()
     return score

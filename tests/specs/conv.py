@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from . import Spec, case, error, rand
+from . import FLOATS, NUMBERS, Spec, case, error, rand
 
 TOLERANCE = {"float32": (2e-5, 2e-5), "float16": (8e-3, 2e-2), "bfloat16": (4e-2, 0.15)}
 
@@ -57,10 +57,12 @@ def transposed(x, w, b=None, stride=1, padding=0, output_padding=0, groups=1, di
 
 
 def spec(space, cases, **more):
+    more.setdefault("dtypes", NUMBERS)
     return Spec(f"nn.functional.conv{space}d", convolve, cases, method=False, tolerance=TOLERANCE, **more)
 
 
 def spec_transposed(space, cases, **more):
+    more.setdefault("dtypes", (*FLOATS, "int64"))
     return Spec(f"nn.functional.conv_transpose{space}d", transposed, cases, method=False, tolerance=TOLERANCE, **more)
 
 
@@ -95,7 +97,7 @@ SPECS = [
             case(X, rand(4, 1, 3, 3), None, padding=1, groups=4),
             case(X, rand(8, 1, 3, 3), rand(8), groups=4),
             case(X, rand(6, 4, 1, 1), B),
-            case(X, rand(6, 4, 5, 6), B),
+            case(X, rand(6, 4, 5, 6), B).of((*FLOATS, "int64")),  # beyond uint8
             case(rand(4, 5, 6), W, B),
             case(rand(0, 4, 5, 6), W, B),
             case(X, W, B, 3, 2, 2),

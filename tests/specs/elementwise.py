@@ -388,7 +388,7 @@ ARITHMETIC = [
     binary("fmax", np.fmax, dtypes=ALL, inplace=False, extra=[case(given(EDGES), given(EDGES[::-1]))]),
     binary("fmin", np.fmin, dtypes=ALL, inplace=False, extra=[case(given(EDGES), given(EDGES[::-1]))]),
     binary("copysign", np.copysign, nonzero),
-    binary("nextafter", np.nextafter, dtypes=("float64",), differentiable=False),
+    binary("nextafter", np.nextafter, dtypes=("float64",)),
     binary(
         "logaddexp",
         np.logaddexp,
@@ -449,6 +449,8 @@ COMPARISONS = [
     bitwise("bitwise_right_shift", np.right_shift, positive, dtypes=INTS),
 ]
 
+BOUNDS = [case(rand(3, 4), 0), case(rand(3, 4), 1), case(rand(3, 4), rand(4)), case(rand(3, 4), rand())]
+
 COMPOSED = [
     Spec(
         "clamp",
@@ -469,8 +471,8 @@ COMPOSED = [
         errors=[error(RuntimeError, ".*min.*max", rand(3))],
     ),
     Spec("clip", clamp, [case(rand(3, 4), -1, 1).of(SIGNED)], dtypes=NUMBERS, inplace=True, out=True),
-    Spec("clamp_min", lambda x, m: np.maximum(x, m), [case(rand(3, 4), 0)], dtypes=NUMBERS, inplace=True, out=True),
-    Spec("clamp_max", lambda x, m: np.minimum(x, m), [case(rand(3, 4), 1)], dtypes=NUMBERS, inplace=True, out=True),
+    Spec("clamp_min", lambda x, m: np.maximum(x, m), BOUNDS, dtypes=NUMBERS, inplace=True, out=True),
+    Spec("clamp_max", lambda x, m: np.minimum(x, m), BOUNDS, dtypes=NUMBERS, inplace=True, out=True),
     Spec(
         "where",
         np.where,

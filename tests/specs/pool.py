@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import Spec, case, distinct, error, given, rand
+from . import FLOATS, NUMBERS, Spec, case, distinct, error, given, rand
 from .conv import tupled
 
 
@@ -57,7 +57,7 @@ def avg_pool(space):
             ]  # what ceil_mode adds beyond never counts
             count = divisor_override or np.prod([len(c) for c in (padded if count_include_pad else kept)])
             y[(..., *at)] = x[(..., *np.ix_(*kept))].sum(tuple(range(-space, 0))) / count
-        return y
+        return np.trunc(y) if x.dtype == np.int64 else y
 
     return reference
 
@@ -122,6 +122,7 @@ SPECS = [
             case(TIED, 2, return_indices=True),
             case(given([[[[1.0, np.nan], [3.0, 2.0]]]]), 2).of(("float32", "float64")),
         ],
+        dtypes=NUMBERS,
         method=False,
         result=("same", "int64"),
         layouts=("transposed", "stepped"),
@@ -132,6 +133,7 @@ SPECS = [
             error(RuntimeError, ".*", X, 2, 0),
             error(RuntimeError, ".*", X, 2, 2, 2),
             error(RuntimeError, ".*", rand(5, 6), 2),
+            error(RuntimeError, ".*", rand(0, 5, 6), 2),
         ],
     ),
     Spec(
@@ -143,6 +145,7 @@ SPECS = [
             case(rand(2, 3, 9), 2, ceil_mode=True),
             case(rand(2, 3, 9), 3, 2, 1, count_include_pad=False),
         ],
+        dtypes=(*FLOATS, "int64"),
         method=False,
     ),
     Spec(
@@ -158,6 +161,7 @@ SPECS = [
             case(rand(2, 5, 6), 2),
             case(rand(1, 2, 5, 6), 2, ceil_mode=True, count_include_pad=False),
         ],
+        dtypes=(*FLOATS, "int64"),
         method=False,
         large=case(rand(13, 16, 41, 41), 3, 2, 1),
         errors=[
@@ -174,6 +178,7 @@ SPECS = [
             case(distinct(1, 1, 3, 4, 5), (1, 2, 3), 1, (0, 1, 1)),
             case(distinct(1, 2, 3, 4, 5), 2, return_indices=True),
         ],
+        dtypes=NUMBERS,
         method=False,
         result=("same", "int64"),
         layouts=("transposed", "stepped"),
@@ -198,7 +203,7 @@ SPECS = [
             case(rand(1, 1, 3, 4, 5), 2, ceil_mode=True, count_include_pad=False),
         ],
         method=False,
-        dtypes=("float32", "float64"),
+        dtypes=("float32", "float64", "int64"),
     ),
     Spec(
         "nn.functional.adaptive_avg_pool1d",
@@ -211,6 +216,10 @@ SPECS = [
         adaptive(3, np.mean),
         [case(rand(1, 2, 3, 4, 5), 2), case(rand(1, 2, 3, 4, 5), (1, 3, 2))],
         method=False,
+        errors=[
+            error(ValueError, ".*at least 4", rand(2, 2, 2), (2, 2, 2)),
+            error(RuntimeError, ".*-1", rand(1, 2, 3, 4, 5), (-1, 0, 2)),
+        ],
     ),
     *(
         Spec(
@@ -247,8 +256,9 @@ SPECS = [
     Spec(
         "nn.functional.adaptive_max_pool2d",
         adaptive(2, np.max),
-        [case(X, 1), case(X, (2, 4)), case(X, 7)],
+        [case(X, 1), case(X, (2, 4)), case(X, 7), case(X, (None, 3))],
         method=False,
+        errors=[error(ValueError, ".*at least 3", rand(2, 2), (2, 2)), error(RuntimeError, ".*-1", X, (-1, 0))],
         layouts=("transposed", "stepped"),
     ),
 ]
