@@ -18,7 +18,7 @@ import os
 import sys
 import time
 
-from benchmarks import CASES, models, ops  # noqa: F401  (imported for the cases they register)
+from benchmarks import CASES, conv, gemm, models, ops  # noqa: F401  (imported for the cases they register)
 
 
 def seconds(call, calls):
