@@ -7,8 +7,8 @@ A case is a function of the library it is handed; it prepares its inputs and ret
         x = floats(torch, 4096, 1024)
         return lambda: x.softmax(-1)
 
-ops.py, gemm.py, conv.py and models.py hold the cases, worker.py times them, __main__.py makes two workers take turns, report.py shows
-what came out.
+ops.py, gemm.py, conv.py and models.py hold the cases, worker.py times them, __main__.py makes two workers take turns,
+report.py shows what came out.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,7 @@
 add_library(kernel_test_base OBJECT ${csrc}/kernels/cpu/caches.cpp parallel_standin.cpp)
 target_link_libraries(kernel_test_base PRIVATE core_test_options)
 
-set(kernel_rooms gemm conv pool walk copy convert elementwise unary unary_backward reduce)
+set(kernel_rooms gemm conv conv_depthwise conv_integer conv_weight conv_winograd pool walk copy convert elementwise unary unary_backward reduce)
 list(TRANSFORM kernel_rooms PREPEND ${csrc}/kernels/cpu/)
 list(TRANSFORM kernel_rooms APPEND .cpp)
 
