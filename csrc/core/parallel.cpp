@@ -114,7 +114,11 @@ class ThreadPool {
   bool run(int64_t n, int64_t grain, ParallelBody body, void* context, int threads);
 
  private:
+  // Each thread has a stretch of the job to itself and takes from the others' only when its own is done: what it wrote
+  // in one job is still in its cache when it reads the same stretch in the next.
   struct alignas(64) Worker {
+    std::atomic<int64_t> next{0};  // where its stretch goes on
+    int64_t end = 0;
     std::atomic<int> asleep{0};
   };
 
@@ -136,9 +140,9 @@ class ThreadPool {
   // The job; written by the caller before it opens `state_`, read by those who joined.
   ParallelBody body_ = nullptr;
   void* context_ = nullptr;
-  int64_t n_ = 0, piece_ = 0;
+  int64_t piece_ = 0;
+  int threads_ = 0;
 
-  alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<State> state_{0};
   std::atomic<int> all_left_{0};
   Worker workers_[kMaxThreads];
@@ -153,9 +157,13 @@ bool ThreadPool::run(int64_t n, int64_t grain, ParallelBody body, void* context,
 
   body_ = body;
   context_ = context;
-  n_ = n;
   piece_ = grain * std::max<int64_t>(1, grains / (int64_t{threads} * kPiecesPerThread));
-  next_.store(0, std::memory_order_relaxed);
+  threads_ = threads;
+  const int64_t pieces = (n - 1) / piece_ + 1;
+  for (int t = 0; t < threads; ++t) {
+    workers_[t].next.store(pieces * t / threads * piece_, std::memory_order_relaxed);
+    workers_[t].end = std::min(n, pieces * (t + 1) / threads * piece_);
+  }
   const State job = State{job_of(state_.load(std::memory_order_relaxed)) + 1} << kJobShift;
   // In one order with a worker's falling asleep: either it sees the job or we see it asleep.
   state_.store(job | State(threads) << kLimitShift | kOpen, std::memory_order_seq_cst);
@@ -170,10 +178,12 @@ bool ThreadPool::run(int64_t n, int64_t grain, ParallelBody body, void* context,
 }
 
 void ThreadPool::take_pieces(int index) {
-  for (;;) {
-    const int64_t begin = next_.fetch_add(piece_, std::memory_order_relaxed);
-    if (begin >= n_) return;
-    body_(context_, begin, std::min(n_, begin + piece_), index);
+  for (int turn = 0; turn < threads_; ++turn) {
+    Worker& from = workers_[index + turn < threads_ ? index + turn : index + turn - threads_];
+    while (from.next.load(std::memory_order_relaxed) < from.end) {
+      const int64_t begin = from.next.fetch_add(piece_, std::memory_order_relaxed);
+      if (begin < from.end) body_(context_, begin, std::min(from.end, begin + piece_), index);
+    }
   }
 }
 
