@@ -108,6 +108,7 @@ template <> struct Vec<float> {
   friend Mask<float> ge(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_GE_OQ)}; }
   friend Mask<float> eq(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
   friend Mask<float> ne(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_NEQ_UQ)}; }
+  friend Mask<float> unordered(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_UNORD_Q)}; }
   friend Vec select(Mask<float> m, Vec a, Vec b) { return _mm256_blendv_ps(b.v, a.v, m.m); }
   friend Vec least(Vec a, Vec b) { return _mm256_min_ps(a.v, b.v); }
   friend Vec greatest(Vec a, Vec b) { return _mm256_max_ps(a.v, b.v); }
@@ -170,6 +171,7 @@ template <> struct Vec<double> {
   friend Mask<double> ge(Vec a, Vec b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_GE_OQ)}; }
   friend Mask<double> eq(Vec a, Vec b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_EQ_OQ)}; }
   friend Mask<double> ne(Vec a, Vec b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_NEQ_UQ)}; }
+  friend Mask<double> unordered(Vec a, Vec b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_UNORD_Q)}; }
   friend Vec select(Mask<double> m, Vec a, Vec b) { return _mm256_blendv_pd(b.v, a.v, m.m); }
   friend Vec least(Vec a, Vec b) { return _mm256_min_pd(a.v, b.v); }
   friend Vec greatest(Vec a, Vec b) { return _mm256_max_pd(a.v, b.v); }

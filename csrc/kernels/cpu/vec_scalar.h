@@ -84,6 +84,7 @@ template <class T> struct Vec {
   friend Mask<T> ge(Vec a, Vec b) { return {a.v >= b.v}; }
   friend Mask<T> eq(Vec a, Vec b) { return {a.v == b.v}; }
   friend Mask<T> ne(Vec a, Vec b) { return {a.v != b.v}; }
+  friend Mask<T> unordered(Vec a, Vec b) { return {a.v != a.v || b.v != b.v}; }  // one of them is a NaN
   friend Vec select(Mask<T> m, Vec a, Vec b) { return m.m ? a : b; }
   friend Vec least(Vec a, Vec b) { return of(a.v < b.v ? a.v : b.v); }     // b where they do not compare
   friend Vec greatest(Vec a, Vec b) { return of(a.v > b.v ? a.v : b.v); }  // b where they do not compare
