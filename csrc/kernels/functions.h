@@ -397,12 +397,11 @@ template <> struct Function<Unary::silu> : Reals {
 template <> struct Function<Unary::gelu> : Reals {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) {
-    return V(0.5) * x * (V(1) + erf(x * V(1 / kSqrt2)));
+    return x * normal_cdf(x);
   }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) {
-    V below = V(0.5) * (V(1) + erf(x * V(1 / kSqrt2)));
     V density = V(1 / (kSqrt2 * kSqrtPi)) * exp(V(-0.5) * (x * x));
-    return dy * (below + x * density);
+    return dy * (normal_cdf(x) + x * density);
   }
 };
 

@@ -33,6 +33,7 @@ TESSEL_LIFT(abs) TESSEL_LIFT(sqrt) TESSEL_LIFT(exp) TESSEL_LIFT(exp2) TESSEL_LIF
 TESSEL_LIFT(tan) TESSEL_LIFT(sinh) TESSEL_LIFT(cosh) TESSEL_LIFT(tanh) TESSEL_LIFT(erf) TESSEL_LIFT(erfc) TESSEL_LIFT(sigmoid) TESSEL_LIFT(softplus)
 TESSEL_LIFT(digamma) TESSEL_LIFT(trigamma) TESSEL_LIFT(i0) TESSEL_LIFT(i1)
 #undef TESSEL_LIFT
+[[maybe_unused]] static Value normal_cdf(const Value& x) { return Value(0.5) * erfc(x * Value(-0.70710678118654752440)); }
 
 }  // namespace tessel::algebra
 

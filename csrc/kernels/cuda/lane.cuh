@@ -62,6 +62,7 @@ TESSEL_REAL(asin, ::asinf, ::asin) TESSEL_REAL(acos, ::acosf, ::acos) TESSEL_REA
 TESSEL_REAL(sinh, ::sinhf, ::sinh) TESSEL_REAL(cosh, ::coshf, ::cosh) TESSEL_REAL(tanh, ::tanhf, ::tanh)
 TESSEL_REAL(asinh, ::asinhf, ::asinh) TESSEL_REAL(acosh, ::acoshf, ::acosh) TESSEL_REAL(atanh, ::atanhf, ::atanh)
 TESSEL_REAL(erf, ::erff, ::erf) TESSEL_REAL(erfc, ::erfcf, ::erfc) TESSEL_REAL(erfinv, ::erfinvf, ::erfinv) TESSEL_REAL(lgamma, ::lgammaf, ::lgamma)
+TESSEL_REAL(normal_cdf, ::normcdff, ::normcdf)
 TESSEL_REAL(i0, ::cyl_bessel_i0f, ::cyl_bessel_i0) TESSEL_REAL(i1, ::cyl_bessel_i1f, ::cyl_bessel_i1)
 #undef TESSEL_REAL
 
