@@ -29,12 +29,11 @@ install() {
     --target "$build/$1/site" .
 }
 
-# cpp_tests NAME OPTIONS...: the engine and its C++ tests without Python, built in build/check/NAME/cpp, and run
+# cpp_tests NAME OPTIONS...: the engine and its C++ tests, built in build/check/NAME/cpp, and run
 cpp_tests() {
   folder=$build/$1/cpp
   shift
-  "$bin/cmake" -S . -B "$folder" -G Ninja -DCMAKE_MAKE_PROGRAM="$PWD/$bin/ninja" \
-    -DTESSEL_PYTHON=OFF -DTESSEL_CPP_TESTS=ON "$@"
+  "$bin/cmake" -S . -B "$folder" -G Ninja -DCMAKE_MAKE_PROGRAM="$PWD/$bin/ninja" -DTESSEL_CPP_TESTS=ON "$@"
   "$bin/cmake" --build "$folder"
   "$bin/ctest" --test-dir "$folder" --output-on-failure --no-tests=error
 }
@@ -61,9 +60,22 @@ part_isa() {
   done
 }
 
-# The C++ tests over an engine that watches its own memory and arithmetic.
+# The C++ tests, then the whole test suite, over an engine that watches its own memory and arithmetic. test_memory.py is
+# left out: what it measures is the sanitizer's memory, not the engine's.
 part_sanitizers() {
-  cpp_tests sanitizers -DTESSEL_SANITIZE=address,undefined
+  cpp_tests sanitizers -DTESSEL_SANITIZE=address,undefined \
+    -DPython_EXECUTABLE="$PWD/$bin/python" -Dpybind11_DIR="$("$bin/python" -m pybind11 --cmakedir)"
+  site=$build/sanitizers/site
+  rm -rf "$site"
+  mkdir -p "$site"
+  cp -r python/tessel "$site"
+  cp "$build"/sanitizers/cpp/_C*.so "$site/tessel"
+  preload=''
+  for library in libasan.so libubsan.so libstdc++.so.6; do
+    preload="$preload $(${CXX:-g++} -print-file-name=$library)"
+  done
+  LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+    PYTHONPATH=$site "$bin/python" -m pytest -q tests --ignore=tests/peer --ignore=tests/test_memory.py
 }
 
 # The C++ tests for 64-bit Arm, run under qemu: the engine's values against the tests' own references.
@@ -71,7 +83,7 @@ part_arm() {
   need aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
   need qemu-aarch64 qemu-user
   # qemu-user cannot fork a process that has threads: the tests of that are left out (TESSEL_FORK).
-  cpp_tests arm -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+  cpp_tests arm -DTESSEL_PYTHON=OFF -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
     -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_CXX_FLAGS=-DTESSEL_FORK=0 \
     '-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/aarch64-linux-gnu'
 }
