@@ -35,6 +35,7 @@ PYBIND11_MODULE(_C, m) {
     bind_sort();
     bind_matmul();
     bind_conv();
+    bind_rnn();
     bind_softmax();
     bind_norm();
     bind_loss();

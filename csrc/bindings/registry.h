@@ -138,6 +138,7 @@ void bind_indexing();
 void bind_sort();
 void bind_matmul();
 void bind_conv();
+void bind_rnn();
 void bind_softmax();
 void bind_norm();
 void bind_loss();

@@ -124,6 +124,40 @@ struct PoolArgs {
   void* dx;
 };
 
+// ---- recurrent layers: the steps of one layer in one direction, whose sequences are sorted by falling length. In the order of
+// running, step s has the first sizes[s] sequences of the batch, and its rows begin at row first[s] of every array of rows.
+// With g the input's part of the gates (x @ w_ih^T + b_ih, made before) and q = h w_hh^T + b_hh of the state h before:
+//   tanh, relu   h = f(g + q)
+//   lstm         i, f, g, o = g + q; c = sigmoid(f) c + sigmoid(i) tanh(g); h = sigmoid(o) tanh(c), projected: h = h w_hr^T
+//   gru          r, z = sigmoid(g + q); n = tanh(g_n + r q_n); h = (1 - z) n + z h
+//   gru_before   the same with n = tanh(g_n + (r h) w_hn^T + b_hn): the reset comes before the product
+enum class Rnn : uint8_t { tanh, relu, lstm, gru, gru_before };
+
+struct RnnArgs {
+  Rnn cell;
+  DType dtype;                               // of everything: float32 or float64
+  int64_t steps, batch, hidden, output;      // output: of h; other than hidden where an lstm projects it
+  const int64_t *sizes, *first;
+  const void *w_hh, *b_hh, *w_hr;            // [gates * hidden, output], [gates * hidden] or null, [output, hidden] or null
+  const void *h0, *c0;                       // [batch, output], [batch, hidden]; null: zeros
+  // Forward: g in, and out what backward reads where `keep`: lstm i f g o, gru r z n q_n, gru_before r z n (r h), four parts
+  // in a row of gates_row; tanh and relu: y itself.
+  bool keep;
+  void* gates; int64_t gates_row;
+  void* y; int64_t y_row;                    // h of every row
+  void* c;                                   // lstm, where `keep`: [rows, hidden]
+  void* unprojected;                         // [rows, hidden] of a projected lstm
+  void *h_n, *c_n;                           // [batch, output], [batch, hidden]: after each sequence's last step
+  // Backward, from all of these:
+  const void* dy; int64_t dy_row;            // null: zeros, as dh_n and dc_n
+  const void *dh_n, *dc_n;
+  void* dgates;                              // of g: lstm [rows, 4 hidden], tanh and relu [rows, hidden], gru_before [rows, 3 hidden];
+                                             // gru [rows, 4 hidden], the last part being that of q_n
+  void* dprojected;                          // [rows, output], of a projected lstm: all that reaches h
+  void* h_before;                            // [rows, output]: the state before each row; null: not wanted
+  void *dh0, *dc0;                           // [batch, output], [batch, hidden]
+};
+
 // ---- random: element i of the draw `offset` under `seed` (kernels/philox.h says which bits)
 enum class Random : uint8_t { uniform, normal, bernoulli, integers, exponential, dropout, log_normal, cauchy, geometric, raw, count };
 
@@ -352,6 +386,10 @@ struct Kernels {
   void (*pool)(const PoolArgs& args);
   int64_t (*pool_backward_scratch)(const PoolArgs& args);
   void (*pool_backward)(const PoolArgs& args, void* scratch);
+  int64_t (*rnn_scratch)(const RnnArgs& args);
+  void (*rnn)(const RnnArgs& args, void* scratch);
+  int64_t (*rnn_backward_scratch)(const RnnArgs& args);
+  void (*rnn_backward)(const RnnArgs& args, void* scratch);
   void (*random)(const RandomArgs& args);
   void (*index_range)(const Loop& loop, int64_t* range);  // the least and the greatest of the int64 in operand 0
   void (*index_offsets)(const OffsetsArgs& args);

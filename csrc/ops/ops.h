@@ -366,6 +366,26 @@ Tensor avg_pool(int spatial, const Tensor& x, const Dims& kernel, const Dims& st
 std::tuple<Tensor, Tensor> adaptive_max_pool(int spatial, const Tensor& x, const Dims& output_size, bool want_indices);
 Tensor adaptive_avg_pool(int spatial, const Tensor& x, const Dims& output_size);
 
+// ---- recurrent layers (kernels.h has the cells' formulas). `weights`: for each layer and direction w_ih, w_hh, with
+// biases b_ih and b_hh, and w_hr where the lstm projects. States: [layers * directions, batch, ...]; c0 and c_n the lstm's.
+struct RnnOptions {
+  bool biases = true;
+  int64_t layers = 1;
+  double dropout = 0;
+  bool training = false, bidirectional = false, batch_first = false;
+};
+struct RnnResult {
+  Tensor y, h_n, c_n;
+};
+RnnResult rnn(const char* name, Rnn cell, const Tensor& x, const Tensor& h0, const Tensor& c0, Tensors weights, const RnnOptions& options);
+// The same over the rows of a packed batch, step after step; batch_sizes (int64, on the CPU): the rows of each step.
+RnnResult rnn_packed(const char* name, Rnn cell, const Tensor& rows, const Tensor& batch_sizes, const Tensor& h0, const Tensor& c0, Tensors weights, const RnnOptions& options);
+// One step of x (batch, in) or (in); b_ih and b_hh may be undefined. c_n the lstm's.
+RnnResult rnn_cell(const char* name, Rnn cell, const Tensor& x, const Tensor& h, const Tensor& c, const Tensor& w_ih, const Tensor& w_hh, const Tensor& b_ih, const Tensor& b_hh);
+std::tuple<Tensor, Tensor> pack_padded(const Tensor& x, const Tensor& lengths, bool batch_first);   // (rows, batch_sizes)
+std::tuple<Tensor, Tensor> pad_packed(const Tensor& rows, const Tensor& batch_sizes, bool batch_first, double padding_value, int64_t total_length);   // (x, lengths)
+Tensor pad_sequence(Tensors xs, bool batch_first, double padding_value, bool left);
+
 // ---- softmax
 Tensor softmax(const Tensor& x, int64_t dim, std::optional<DType> dtype = {});
 Tensor log_softmax(const Tensor& x, int64_t dim, std::optional<DType> dtype = {});

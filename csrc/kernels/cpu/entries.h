@@ -39,6 +39,11 @@ void svd(const SvdArgs& args, void* scratch);
 void optim(const OptimArgs& args);
 int64_t optim_norm_scratch(const OptimArgs& args);
 double optim_norm(const OptimArgs& args, double p, void* scratch);
+// rnn.cpp
+int64_t rnn_scratch(const RnnArgs& args);
+void rnn(const RnnArgs& args, void* scratch);
+int64_t rnn_backward_scratch(const RnnArgs& args);
+void rnn_backward(const RnnArgs& args, void* scratch);
 // random.cpp
 void random(const RandomArgs& args);
 // indexing.cpp

@@ -19,6 +19,7 @@ from .module import Module
 from .normalization import *  # noqa: F403
 from .parameter import Buffer, Parameter
 from .pooling import *  # noqa: F403
+from .rnn import *  # noqa: F403
 
 _LAZY = ("utils",)
 
