@@ -6,7 +6,14 @@ namespace tessel::python {
 namespace {
 
 using Triple = std::tuple<Tensor, Tensor, Tensor>;
-Triple triple(const Normalised& n) { return {n.y, n.mean, n.rstd}; }
+
+// The statistics of 16-bit inputs are kept in float32, but told in the inputs' own dtype unless a parameter is wider.
+Triple triple(const Normalised& n, std::initializer_list<const Tensor*> parameters) {
+  DType type = n.y.dtype();
+  for (const Tensor* p : parameters)
+    if (p->defined()) type = promote(type, p->dtype());
+  return {n.y, to_dtype(n.mean, type), to_dtype(n.rstd, type)};
+}
 
 // nn.functional refuses to train on one value per channel, whose variance is 0.
 void check_many(const char* op, const Tensor& x, int64_t values, const char* what) {
@@ -24,7 +31,7 @@ void bind_rows() {
   add_op("layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enable=True) -> Tensor",
          +[](const Tensor& x, const Dims& shape, const Tensor& w, const Tensor& b, double eps, bool) { return layer_norm(x, shape, w, b, eps); }, "", kFunction);
   add_op("native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)",
-         +[](const Tensor& x, const Dims& shape, const Tensor& w, const Tensor& b, double eps) { return triple(native_layer_norm(x, shape, w, b, eps)); }, "layer_norm with the mean and 1 / sqrt(var + eps) of each row.", kFunction);
+         +[](const Tensor& x, const Dims& shape, const Tensor& w, const Tensor& b, double eps) { return triple(native_layer_norm(x, shape, w, b, eps), {&w, &b}); }, "layer_norm with the mean and 1 / sqrt(var + eps) of each row.", kFunction);
   add_op("rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor", &rms_norm, "x / sqrt(mean(x^2) + eps) * weight over the last dimensions.", kFunction | kNN);
   add_op("group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor", +[](const Tensor& x, int64_t groups, const Tensor& w, const Tensor& b, double eps) {
     check(x.dim() >= 2, "group_norm: Expected at least 2 dimensions for input tensor but received ", x.dim());
@@ -41,7 +48,7 @@ void bind_rows() {
       Tensor rows = reshape(x, {n, groups, c / groups * inner});
       y.mean = mean(rows, Dims{2}), y.rstd = unary(Unary::rsqrt, var(rows, Dims{2}, 0) + eps);
     }
-    return triple(y);
+    return triple(y, {&w, &b});
   }, "group_norm with the mean and 1 / sqrt(var + eps) of each group.", kFunction);
 }
 
@@ -57,7 +64,7 @@ void bind_channels() {
          +[](const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& mean, const Tensor& var, bool training, double momentum, double eps) {
     Normalised n = native_batch_norm(x, w, b, mean, var, training, momentum, eps);
     if (!training) n.mean = empty({0}, n.mean.dtype()), n.rstd = empty({0}, n.rstd.dtype());
-    return triple(n);
+    return triple(n, {&w, &b, &mean, &var});
   }, "batch_norm with the mean and 1 / sqrt(var + eps) that training took.", kFunction);
   add_op("instance_norm(Tensor input, Tensor? running_mean=None, Tensor? running_var=None, Tensor? weight=None, Tensor? bias=None, bool use_input_stats=True, float momentum=0.1, float eps=1e-05) -> Tensor",
          +[](const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& w, const Tensor& b, bool use_input_stats, double momentum, double eps) {

@@ -69,7 +69,7 @@ Term arranged(const Term& term, const Labels& order) {
   return {permute(term.x, dims), order};
 }
 
-// Without the labels that nobody asks for any more.
+// Without the labels that nobody asks for any more. A sum of integers is int64, as everywhere.
 Term summed(const Term& term, const Labels& needed) {
   Dims dims;
   Labels left;
@@ -77,7 +77,7 @@ Term summed(const Term& term, const Labels& needed) {
     if (has(needed, term.labels[i])) left.push_back(term.labels[i]);
     else dims.push_back(i);
   }
-  return dims.empty() ? term : Term{sum(term.x, dims, false, term.x.dtype()), left};
+  return dims.empty() ? term : Term{sum(term.x, dims), left};
 }
 
 int64_t size_of(const Term& term, const Labels& labels) {
@@ -96,6 +96,10 @@ Labels joined(std::initializer_list<const Labels*> parts) {
 Term contract(const Term& a_, const Term& b_, const Labels& needed) {
   Labels keep_a = joined({&needed, &b_.labels}), keep_b = joined({&needed, &a_.labels});
   Term a = summed(a_, keep_a), b = summed(b_, keep_b);
+  if (!is_floating(a.x.dtype()) && !is_floating(b.x.dtype())) {  // one of them may have become int64
+    DType type = promote(a.x.dtype(), b.x.dtype());
+    a.x = to_dtype(a.x, type), b.x = to_dtype(b.x, type);
+  }
   Labels batch, inner, rows, columns;
   for (int label : a.labels) (!has(b.labels, label) ? rows : has(needed, label) ? batch : inner).push_back(label);
   for (int label : b.labels)

@@ -149,6 +149,7 @@ Tensor unary(Unary op, const Tensor& x, const Params& params, const Into& into) 
   if (x.dtype() == DType::bool_ && !description.takes_bool)
     fail<NotImplementedError>(name, ": not defined for bool tensors; use logical_not() to invert a mask, or convert it first");
   if (op == Unary::bitwise_not && x.dtype() == DType::bool_) op = Unary::logical_not;
+  if (op == Unary::square && x.dtype() == DType::bool_) return unary(op, to_dtype(x, DType::int64), params, into);  // a power, whose exponent is an integer
   if (op == Unary::bitwise_not) check_type(!is_floating(x.dtype()), name, ": not defined for ", x.dtype(), " tensors, only for integers and bool");
   DType type = gives(description, x.dtype());
   if ((op == Unary::hardtanh || op == Unary::relu6) && !is_floating(type)) return unary(Unary::clamp, x, op == Unary::relu6 ? Params{{0, 6}} : params, into);

@@ -95,12 +95,15 @@ Tensor embedding_bag(const Tensor& index_, const Tensor& weight, const Tensor& o
     bag = index_select(bag, 0, kept);
     if (scale.defined()) scale = index_select(scale, 0, kept);
   }
-  Tensor looked_up = embedding(index, weight, {}, scale_grad_by_freq), empty_bags = zeros({bags, weight.sizes()[1]}, weight.dtype(), weight.device());
+  // Sums of 16-bit rows are kept in float32, and rounded once.
+  bool narrow_rows = weight.dtype() == DType::float16 || weight.dtype() == DType::bfloat16;
+  DType type = narrow_rows && mode != "max" ? DType::float32 : weight.dtype();
+  Tensor looked_up = to_dtype(embedding(index, weight, {}, scale_grad_by_freq), type), empty_bags = zeros({bags, weight.sizes()[1]}, type, weight.device());
   if (mode == "max") return index_reduce(empty_bags, 0, bag, looked_up, "amax", false);
-  if (scale.defined()) looked_up = looked_up * unsqueeze(to_dtype(scale, weight.dtype()), 1);
+  if (scale.defined()) looked_up = looked_up * unsqueeze(to_dtype(scale, type), 1);
   Tensor y = index_add_(empty_bags, 0, bag, looked_up);
-  if (mode == "sum") return y;
-  return y / unsqueeze(maximum(to_dtype(bincount(bag, {}, bags), weight.dtype()), wrapped_number(Scalar(1))), 1);
+  if (mode == "mean") y = y / unsqueeze(maximum(to_dtype(bincount(bag, {}, bags), type), wrapped_number(Scalar(1))), 1);
+  return to_dtype(y, weight.dtype());
 }
 
 Tensor one_hot(const Tensor& index, int64_t classes) {

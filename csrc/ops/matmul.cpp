@@ -275,6 +275,10 @@ Tensor addbmm(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Sc
 Tensor addr(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, const Into& into) {
   check_dims("addr", "vec1", a, 1), check_dims("addr", "vec2", b, 1);
   DType type = promote(promote(a.dtype(), b.dtype()), x.dtype());
+  if (type == DType::float16 || type == DType::bfloat16) {  // rounded once, at the end
+    Tensor y = addr(to_dtype(x, DType::float32), to_dtype(a, DType::float32), to_dtype(b, DType::float32), beta, alpha);
+    return delivered("addr", x, to_dtype(y, type), into);
+  }
   for (const Scalar& s : {beta, alpha}) {
     check(is_floating(type) || s.is_integral(), "addr: For integral input tensors, argument beta and alpha must not be floating point numbers.");
     check(type == DType::bool_ || !s.is_bool(), "addr: Boolean beta and alpha only supported for Boolean results.");

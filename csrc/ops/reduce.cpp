@@ -72,6 +72,7 @@ Tensor nanmean(const Tensor& x, Ints dims, bool keepdim, std::optional<DType> dt
 }
 
 Tensor sum_to_size(const Tensor& x, const Dims& sizes) {
+  if (sizes.empty() && !is_floating(x.dtype())) return sum(x);  // int64 even where there is nothing to sum
   if (x.sizes() == sizes) return x;
   int64_t lead = x.dim() - sizes.size();
   check(lead >= 0, "sum_to_size: size ", sizes, " is not expandable to size ", x.sizes());

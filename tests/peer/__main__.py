@@ -1,11 +1,13 @@
-"""The score sheet: python -m tests.peer [--only NAME ...] [--no-grad] [--verbose]"""
+"""The score sheet: python -m tests.peer [--only NAME ...] [--no-grad] [--verbose] [--jobs N]"""
 
 import argparse
+import os
+import select
 import sys
 import textwrap
 import time
 
-from .opdb import NAMES, Score, score_apart, there
+from .opdb import NAMES, Apart, Score, there
 
 
 def main():
@@ -13,19 +15,33 @@ def main():
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these names of the database")
     parser.add_argument("--no-grad", action="store_true", help="compare no gradients")
     parser.add_argument("--verbose", action="store_true", help="tell every failure, not only the first of a name")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="names scored at a time")
     asked = parser.parse_args()
     begin = time.perf_counter()
     names = asked.only or NAMES
     present, absent = [n for n in names if there(n)], [n for n in names if not there(n)]
-    total, broken = Score(), {}
-    for name in present:
-        score = score_apart(name, gradients=not asked.no_grad)
+    total, broken, slowest = Score(), {}, []
+    for run in finished(present, not asked.no_grad, asked.jobs):
+        score = run.score()
+        slowest.append((run.seconds, run.name))
         total.add(score)
         if score.failed:
-            broken[name] = score
-            tell(name, score, asked.verbose)
+            broken[run.name] = score
+            tell(run.name, score, asked.verbose)
+    print("slowest:", ", ".join(f"{name} {seconds:.0f} s" for seconds, name in sorted(slowest, reverse=True)[:8]))
     sheet(total, broken, present, absent, time.perf_counter() - begin)
     return 1 if broken else 0
+
+
+def finished(names, gradients, jobs):
+    """The runs of these names as they end, so many at a time."""
+    waiting, going = list(reversed(names)), []
+    while waiting or going:
+        while waiting and len(going) < jobs:
+            going.append(Apart(waiting.pop(), gradients))
+        for run in select.select(going, [], [])[0]:
+            going.remove(run)
+            yield run
 
 
 def tell(name, score, verbose):

@@ -1,9 +1,11 @@
 """Runs the entries of PyTorch's operator database on both engines and keeps the score."""
 
 import functools
+import itertools
 import os
 import pickle
 import signal
+import time
 import traceback
 import warnings
 from collections import Counter
@@ -20,12 +22,19 @@ from .exchange import Untranslatable, copy, of_tests, plain, to_tessel, to_torch
 # their memory is not initialised: only shape and dtype can be compared
 UNDEFINED = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty_permuted"}
 UNDEFINED |= {"linalg.svd"}  # nor are the signs of singular vectors
-# they give the index of an element among equals, and PyTorch leaves open of which
-TIES = {"kthvalue", "mode", "topk"}
+# they give the index of an element among equals, and PyTorch leaves open of which: what it points at is compared
+TIES = {"kthvalue", "mode", "topk", "sort", "argsort"}
 # PyTorch's own gradient is false: as_strided_scatter passes on what was overwritten and holds back the rest
 FALSE_GRADIENTS = {"as_strided_scatter"}
+# long sums of products: rounding is of what was added up, and not of what is left of it where the terms cancel
+SUMS = {f"nn.functional.conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)}
 INT_SAMPLES = 12
+# of these dtypes only the values of the first samples are compared
+OTHER_DTYPES = (torch.float64, torch.bfloat16, torch.float16)
+OTHER_DTYPES += (torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+OTHER_SAMPLES = 6
 SECONDS_PER_OP = 120
+ROUNDING = {torch.float32: 1.3e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}  # what a result of that dtype may be off
 
 NAMES = sorted({op.name for op in op_db})
 
@@ -79,6 +88,9 @@ def score_of(name: str, gradients=True) -> Score:
             for dtype, limit in ((torch.float32, None), (torch.int64, INT_SAMPLES)):
                 if dtype in op.supported_dtypes("cpu"):
                     run.samples(dtype, limit)
+            for dtype in OTHER_DTYPES:
+                if dtype in op.supported_dtypes("cpu"):
+                    run.other_values(dtype)
             differentiable = op.supports_autograd and torch.float32 in op.supported_dtypes("cpu")
             if gradients and differentiable and name not in FALSE_GRADIENTS:
                 run.gradients()
@@ -86,8 +98,34 @@ def score_of(name: str, gradients=True) -> Score:
     return score
 
 
-def score_apart(name: str, gradients=True) -> Score:
+class Apart:
     """score_of in a child process, so that a crash is only one more failure."""
+
+    def __init__(self, name: str, gradients=True):
+        self.name = name
+        self.begin = time.perf_counter()
+        self.child, self.told = started(name, gradients)
+
+    def fileno(self) -> int:
+        return self.told.fileno()
+
+    def score(self) -> Score:
+        """Waits for the end."""
+        with self.told:
+            data = self.told.read()
+        status = os.waitpid(self.child, 0)[1]
+        self.seconds = time.perf_counter() - self.begin
+        if data:
+            return pickle.loads(data)
+        return Score(failed=[("crash", self.name, f"died of {signal.Signals(os.WTERMSIG(status)).name}")])
+
+
+def score_apart(name: str, gradients=True) -> Score:
+    return Apart(name, gradients).score()
+
+
+def started(name: str, gradients: bool):
+    """The child that scores this name, and where it will tell the score."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -101,12 +139,7 @@ def score_apart(name: str, gradients=True) -> Score:
             pickle.dump(told, out)
         os._exit(0)
     os.close(writer)
-    with os.fdopen(reader, "rb") as told:
-        data = told.read()
-    status = os.waitpid(child, 0)[1]
-    if data:
-        return pickle.loads(data)
-    return Score(failed=[("crash", name, f"died of {signal.Signals(os.WTERMSIG(status)).name}")])
+    return child, os.fdopen(reader, "rb")
 
 
 class Run:
@@ -148,12 +181,29 @@ class Run:
             if self.op.supports_out and fixed and dtype is torch.float32 and takes_out(self.op.op, sample, wanted):
                 self.attempt("out", told, self.out, sample, wanted)
 
+    def other_values(self, dtype):
+        for i, sample in enumerate(itertools.islice(self.op.sample_inputs("cpu", dtype), OTHER_SAMPLES)):
+            try:
+                wanted, fixed = theirs(self.op.op, sample)
+            except Exception:
+                self.score.skipped["PyTorch raises"] += 1
+                continue
+            fixed = fixed and self.op.name not in UNDEFINED
+            self.score.stochastic += not fixed
+            told = f"sample {i}: {described(sample)}"
+            self.attempt("dtypes", told, self.value, self.op.op, sample, wanted, fixed)
+
     def value(self, function, sample, wanted, fixed):
         got = to_torch(self.call(function, sample, method=function is not self.op.op))
-        if self.op.name in TIES and len(sample.input.unique()) < sample.input.numel():
-            got, wanted = got[:1], wanted[:1]
+        if self.op.name in TIES and not sample.kwargs.get("stable") and ties(sample.input):
+            if self.op.name == "argsort":
+                dim = sample.kwargs.get("dim", (*sample.args, -1)[0])
+                got, wanted = (sample.input.take_along_dim(indices, dim) for indices in (got, wanted))
+            else:
+                got, wanted = got[:1], wanted[:1]
         if fixed:
-            compared(got, wanted, lambda: wider(self.op.op, sample))
+            size = (lambda: wider(self.op.op, sample, torch.abs)) if self.op.name in SUMS else None
+            compared(got, wanted, lambda: wider(self.op.op, sample), size=size)
         else:
             same_form(got, wanted)
 
@@ -243,6 +293,10 @@ def theirs(function, sample):
     return result, torch.equal(before, torch.get_rng_state())
 
 
+def ties(t) -> bool:
+    return len(t.unique()) < t.numel()
+
+
 def takes_out(function, sample, wanted) -> bool:
     """Whether PyTorch itself takes out= here; its database says it of names, not of samples."""
     x, args, kwargs = copied((sample.input, tuple(sample.args), sample.kwargs))
@@ -274,15 +328,16 @@ def wider_gradients(function, sample, cotangents):
     return their_gradients(function, sample, arguments, [t.double() for t in cotangents])[0]
 
 
-def wider(function, sample):
-    """PyTorch's result in float64, which judges between two float32 results."""
-    widen = lambda t: t.double() if t.dtype is torch.float32 else t
+def wider(function, sample, first=lambda t: t):
+    """PyTorch's result in float64, which judges between two narrower results; of the magnitudes, with first=abs."""
+    widen = lambda t: first(t.double()) if t.is_floating_point() else t
     x, args, kwargs = mapped((sample.input, tuple(sample.args), sample.kwargs), torch.Tensor, widen)
     return plain(function(x, *args, **kwargs))
 
 
-def compared(got, wanted, judge, loosely=False):
-    """got is wanted within PyTorch's tolerances; where not, it must be as near to float64's result as wanted is."""
+def compared(got, wanted, judge, loosely=False, size=None):
+    """got is wanted within PyTorch's tolerances; where not, it must be as near to float64's result as wanted is, give
+    or take the rounding of size()'s numbers, else of the result's own."""
     same_form(got, wanted)
     if isinstance(wanted, tuple):
         judged = judge()
@@ -294,10 +349,11 @@ def compared(got, wanted, judge, loosely=False):
             assert_close(got, wanted, equal_nan=True, check_stride=False, **close)
         except AssertionError:
             truth = judge()
-            if truth is None or not wanted.is_floating_point() or truth.shape != wanted.shape:
+            if truth is None or wanted.dtype not in ROUNDING or truth.shape != wanted.shape:
                 raise
             error = (wanted.double() - truth).abs()
-            allowed = 2 * (error.max() if loosely else error) + 1e-5 + 1.3e-6 * truth.abs()
+            rounding = ROUNDING[wanted.dtype] * (size() if size else truth.abs())
+            allowed = 2 * (error.max() if loosely else error) + 1e-5 + rounding
             if not ((got.double() - truth).abs() <= allowed).all():
                 raise
     elif isinstance(wanted, dict):

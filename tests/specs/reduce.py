@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import (
+    FLOATS,
     ALL,
     DISCRETE,
     INTS,
@@ -708,9 +709,12 @@ DIFFERENCES = [
             case(rand(3, 4), 4),
             case(rand(3, 4), 3, 1),
             case(rand(2, 3, 4), (1, 4)),
-            case(rand(3, 4), (3, 4)),
+            case(rand(3, 4), (3, 4)).of(FLOATS),
             case(rand(3, 4), ()),
+            case(rand(), ()),
         ],
+        dtypes=NUMBERS,
+        result="sum",
         method=False,
         tolerance=SUM_TOLERANCE,
         errors=[error(RuntimeError, ".*", rand(3, 4), 2)],
