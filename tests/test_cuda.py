@@ -2,14 +2,21 @@
 
 import numpy as np
 import pytest
+
 import tessel as torch
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device, or a build without the CUDA target")
+pytestmark = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device, or a build without the CUDA target"
+)
 
 FLOATS = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
-UNARY = "neg abs sign square reciprocal sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh atanh erf erfc erfinv "
-UNARY += "lgamma digamma sigmoid floor ceil round trunc frac relu isnan isfinite logical_not sinc i0"
-BINARY = "add sub mul div pow atan2 hypot maximum minimum fmax fmin eq ne lt le gt ge logical_and logical_or floor_divide remainder fmod copysign logaddexp xlogy"
+UNARY = """neg abs sign square reciprocal sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh
+    cosh tanh asinh atanh erf erfc erfinv lgamma digamma sigmoid floor ceil round trunc frac relu isnan isfinite
+    logical_not sinc i0"""
+BINARY = """add sub mul div pow atan2 hypot maximum minimum fmax fmin eq ne lt le gt ge logical_and logical_or
+    floor_divide remainder fmod copysign logaddexp xlogy"""
+INTEGERS = """add sub mul floor_divide remainder fmod bitwise_and bitwise_or bitwise_xor bitwise_left_shift gcd lcm
+    maximum"""
 
 
 def near(got, wanted, dtype=torch.float32):
@@ -18,7 +25,9 @@ def near(got, wanted, dtype=torch.float32):
     np.testing.assert_allclose(got.cpu().double().numpy(), wanted.double().numpy(), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("dtype", [*FLOATS, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [*FLOATS, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool], ids=str
+)
 def test_copies_there_and_back(dtype):
     x = (torch.arange(60) % 7).to(dtype).reshape(3, 4, 5)
     for view in (x, x.transpose(0, 2), x[:, 1:3], x[::2]):
@@ -48,7 +57,7 @@ def test_binary(name, dtype):
 
 def test_integers():
     a, b = torch.randint(-50, 50, (500,)), torch.randint(1, 9, (500,))
-    for name in "add sub mul floor_divide remainder fmod bitwise_and bitwise_or bitwise_xor bitwise_left_shift gcd lcm maximum".split():
+    for name in INTEGERS.split():
         f = getattr(torch, name)
         assert torch.equal(f(a.cuda(), b.cuda()).cpu(), f(a, b)), name
 
@@ -69,7 +78,12 @@ def test_reductions(shape, dtype):
     dims = [None, *range(len(shape)), tuple(range(len(shape)))]
     for name in "sum mean amax amin argmax argmin all any logsumexp var".split():
         for dim in dims:
-            if x.numel() == 0 and name not in ("sum", "all", "any") or isinstance(dim, tuple) and name.startswith("arg"):
+            if (
+                x.numel() == 0
+                and name not in ("sum", "all", "any")
+                or isinstance(dim, tuple)
+                and name.startswith("arg")
+            ):
                 continue
             arguments = () if dim is None else (dim,)
             if name == "logsumexp" and dim is None:
@@ -93,7 +107,10 @@ def test_random_numbers_are_the_cpus(draw, dtype):
 
 
 def test_random_integers_and_masks_are_the_cpus():
-    for make in (lambda d: torch.randint(-5, 10**12, (1001,), device=d), lambda d: torch.randint(0, 100, (1001,), device=d)):
+    for make in (
+        lambda d: torch.randint(-5, 10**12, (1001,), device=d),
+        lambda d: torch.randint(0, 100, (1001,), device=d),
+    ):
         torch.manual_seed(3)
         wanted = make("cpu")
         torch.manual_seed(3)

@@ -3,12 +3,14 @@
 The parts that read a build need its folder: TESSEL_BUILD_DIR, else the newest below build/.
 """
 
+import importlib.util
 import json
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
 from functools import cache
 
 import pytest
@@ -253,6 +255,31 @@ def test_every_public_op_has_a_spec():
         if where not in hidden and not name.startswith("_") and not known & spoken:
             absent.add(name)
     assert not absent, f"{len(absent)} ops have no spec: {' '.join(sorted(absent))}"
+
+
+# types
+
+
+@pytest.mark.skipif(not (ROOT / "tools/stubs.py").exists(), reason="no sources here")
+def test_stubs_are_what_the_signatures_say():
+    run = subprocess.run([sys.executable, ROOT / "tools/stubs.py", "--check"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
+def test_types(tmp_path):
+    """The package and a program that uses it, as strictly as PyTorch's own stubs allow."""
+    package = pathlib.Path(tessel.__file__).parent
+    program = ROOT / "tests" / "typed_program.py"
+    mypy = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path)]
+    run = subprocess.run(
+        [*mypy, "--no-implicit-reexport", str(package), str(program)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(package.parent)},
+    )
+    assert run.returncode == 0, run.stdout
 
 
 # style

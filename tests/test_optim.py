@@ -257,6 +257,11 @@ def test_step_hooks():
     handle.remove()
     optimizer.step()
     assert seen == ["before", "after", "before"]
+    p.grad = torch.tensor([2.0])
+    optimizer.register_step_pre_hook(lambda *called: seen.append(called))
+    assert optimizer.step(lambda: 5) == 5
+    hooked, args, kwargs = seen[-1]
+    assert hooked is optimizer and args[0] is optimizer and args[1]() == 5 and kwargs == {}
     optimizer.register_state_dict_post_hook(lambda optimizer, state: {**state, "more": 1})
     assert optimizer.state_dict()["more"] == 1
 

@@ -325,3 +325,12 @@ def test_a_half_filled_draw_leaves_nothing_behind():
     torch.manual_seed(4)
     torch.rand(3)
     assert torch.equal(torch.rand(5), a)
+
+
+def test_seeding_cuda_is_seeding_the_one_stream():
+    """Programs seed every device they might have; here there is one stream, with or without a GPU."""
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    for seed in (torch.cuda.manual_seed, torch.cuda.manual_seed_all):
+        seed(3)
+        assert torch.equal(torch.rand(4), expected)

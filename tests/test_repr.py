@@ -125,3 +125,8 @@ def test_the_default_dtype_is_not_named():
         assert repr(torch.tensor([0.5], dtype=torch.float32)) == "tensor([0.5000], dtype=tessel.float32)"
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_several_results_stand_one_a_line():
+    shown = repr(torch.tensor([[1.0, 3.0], [2.0, 0.0]]).max(dim=1))
+    assert shown.split(".", 1)[1] == "return_types.max(\nvalues=tensor([3., 2.]),\nindices=tensor([1, 0]))"

@@ -798,3 +798,26 @@ def test_foreign_memory_is_not_written_past_its_end():
     x.add_(x).mul_(3).sigmoid_()
     assert set(memory[37 * 4 :]) == {0xAB}
     assert ctypes.sizeof(ctypes.c_float) == x.element_size()
+
+
+@pytest.mark.parametrize("convert", [int, float, complex])
+@pytest.mark.parametrize("size", [(2,), (0,), (1, 3)])
+def test_many_elements_are_no_number(convert, size):
+    with pytest.raises(ValueError, match="only one element tensors can be converted"):
+        convert(torch.ones(size))
+    assert convert(torch.full((1, 1), 3.0)) == 3
+
+
+def test_broadcast_shapes():
+    assert torch.broadcast_shapes((2, 1), (3,)) == (2, 3) and torch.broadcast_shapes() == ()
+    assert isinstance(torch.broadcast_shapes(2, (1, 2), torch.Size([4, 1, 1])), torch.Size)
+    assert torch.broadcast_shapes(2, (1, 2), torch.Size([4, 1, 1])) == (4, 1, 2)
+    with pytest.raises(RuntimeError, match="broadcast_shapes"):
+        torch.broadcast_shapes((2,), (3,))
+    with pytest.raises(RuntimeError, match="negative"):
+        torch.broadcast_shapes((2,), (-1,))
+
+
+def test_every_name_that_is_listed_is_there():
+    for name in dir(torch):
+        getattr(torch, name)

@@ -436,7 +436,9 @@ PyObject* format_method(PyObject* self, PyObject* spec) {
 
 PyObject* complex_method(PyObject* self, PyObject*) {
   return guarded([&] {
-    const std::complex<double> value = item(to_tensor(self)).as_complex();
+    Tensor x = to_tensor(self);
+    check_value(x.numel() == 1, "complex: only one element tensors can be converted to Python scalars (it is ", x.sizes(), ")");
+    const std::complex<double> value = item(x).as_complex();
     return PyComplex_FromDoubles(value.real(), value.imag());
   });
 }

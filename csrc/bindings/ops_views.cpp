@@ -56,6 +56,27 @@ void bind_order() {
     add_op(signature, &movedim);
 }
 
+Tensor& fill_diagonal_(Tensor& x, Scalar value, bool wrap) {
+  check(x.dim() >= 2, "fill_diagonal_: dimensions must larger than 1, but x is ", x.sizes());
+  const Tensor number = wrapped_number(value);
+  if (x.dim() == 2) {
+    const int64_t rows = x.size(0), period = x.size(1) + 1;
+    for (int64_t row = 0; row == 0 || (wrap && row < rows); row += period) {
+      Tensor part = diagonal(narrow(x, 0, row, rows - row));
+      fill_(part, number);
+    }
+    return x;
+  }
+  int64_t step = 0;
+  for (int d = 0; d < x.dim(); ++d) {
+    check(x.size(d) == x.size(0), "fill_diagonal_: all dimensions of input must be of equal length, but x is ", x.sizes());
+    step += x.strides()[d];
+  }
+  Tensor part = as_strided(x, Dims{x.size(0)}, Dims{step}, std::nullopt);
+  fill_(part, number);
+  return x;
+}
+
 void bind_parts() {
   add_op("select(Tensor input, int dim, int index) -> Tensor", &select);
   add_op("narrow(Tensor input, int dim, int start, int length) -> Tensor", &narrow);
@@ -90,6 +111,7 @@ void bind_parts() {
   add_op("vsplit(Tensor input, int[] indices)", +[](const Tensor& x, const List& indices) { return vsplit_at(x, indices); });
   add_op("dsplit(Tensor input, int[] indices)", +[](const Tensor& x, const List& indices) { return dsplit_at(x, indices); });
   add_op("diagonal(Tensor input, int offset=0, int dim1=0, int dim2=1) -> Tensor", &diagonal);
+  add_op("fill_diagonal_(Tensor input, Scalar fill_value, bool wrap=False) -> Tensor", &fill_diagonal_, "Writes one number along the main diagonal; with `wrap` a tall matrix's begins anew below its end, one row left out.", kMethod);
   add_op("unfold(Tensor input, int dimension, int size, int step) -> Tensor", &unfold, "Windows of that size, every so many steps, along a dimension; they come in a new last one.", kMethod);
   add_op("select_scatter(Tensor input, Tensor src, int dim, int index) -> Tensor", &select_scatter);
   add_op("slice_scatter(Tensor input, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", &slice_scatter);

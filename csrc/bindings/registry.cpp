@@ -132,6 +132,19 @@ Parameter parse_parameter(std::string_view text, const char* signature) {
   return p;
 }
 
+// Several results, one a line: tensors take many.
+PyObject* repr_of_results(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  std::string text = std::string(type->tp_name) + "(";
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self); ++i) {
+    Object shown(PyObject_Repr(PyTuple_GET_ITEM(self, i)));
+    const char* utf8 = shown.get() ? PyUnicode_AsUTF8(shown.get()) : nullptr;
+    if (!utf8) return nullptr;
+    text += std::string(i ? ",\n" : "\n") + type->tp_members[i].name + "=" + utf8;
+  }
+  return wrap(text + ")");
+}
+
 void parse(Overload& overload, const std::string& family) {
   std::string_view text(overload.signature);
   size_t open = text.find('('), arrow = text.rfind("->");
@@ -163,6 +176,7 @@ void parse(Overload& overload, const std::string& family) {
     auto* full = new std::string("tessel.return_types." + family);
     PyStructSequence_Desc description{full->c_str(), "", fields, static_cast<int>(overload.results.size())};
     overload.result_type = PyStructSequence_NewType(&description);  // lives as long as the process
+    if (overload.result_type) overload.result_type->tp_repr = repr_of_results;
   }
   overload.parsed = true;
 }

@@ -375,14 +375,19 @@ int truth(PyObject* self) {
     return -1;
   }
 }
+Scalar only_element(const char* op, PyObject* self) {
+  Tensor x = to_tensor(self);
+  check_value(x.numel() == 1, op, ": only one element tensors can be converted to Python scalars (it is ", x.sizes(), ")");
+  return item(x);
+}
 PyObject* to_python_int(PyObject* self) {
   return guarded([&] {
-    Scalar value = item(to_tensor(self));
+    Scalar value = only_element("int", self);
     return value.is_floating() ? PyLong_FromDouble(value.as_double()) : wrap(value.as_int());
   });
 }
 PyObject* to_python_float(PyObject* self) {
-  return guarded([&] { return PyFloat_FromDouble(item(to_tensor(self)).as_double()); });
+  return guarded([&] { return PyFloat_FromDouble(only_element("float", self).as_double()); });
 }
 PyObject* to_index(PyObject* self) {
   return guarded([&] {

@@ -6,8 +6,10 @@
 #include <cstring>
 
 #include "bindings/casters.h"
+#include "bindings/registry.h"
 #include "bindings/types.h"
 #include "core/error.h"
+#include "ops/plan.h"
 
 namespace py = pybind11;
 
@@ -409,6 +411,15 @@ void bind_types(PyObject* module) {
             g->set_state({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
             return g;
           }));
+  m.def("broadcast_shapes", [](const py::args& shapes) {
+    Dims common;
+    for (py::handle shape : shapes) {
+      Dims sizes = Cast<Dims>::from(shape.ptr());
+      for (int64_t size : sizes) check(size >= 0, "broadcast_shapes: a shape must not have negative sizes, but got ", sizes);
+      common = broadcast("broadcast_shapes", common, sizes);
+    }
+    return py::reinterpret_steal<py::object>(wrap_size(common));
+  }, "The shape that tensors of these shapes have when they are broadcast to one another.");
   m.def("_current_generator", [] { return &default_generator(); }, py::return_value_policy::reference, "What this thread draws from by default.");
   m.attr("default_generator") = py::cast(&default_generator(), py::return_value_policy::reference);
 }

@@ -19,13 +19,11 @@ newaxis = None
 # What `import tessel` does not load: name -> (module, attribute), attribute None for the module itself.
 _LAZY = {
     "autograd": ("autograd", None),
-    "backends": ("backends", None),
     "cuda": ("cuda", None),
     "linalg": ("linalg", None),
     "nn": ("nn", None),
     "optim": ("optim", None),
     "serialization": ("serialization", None),
-    "testing": ("testing", None),
     "utils": ("utils", None),
     "save": ("serialization", "save"),
     "load": ("serialization", "load"),
@@ -33,7 +31,10 @@ _LAZY = {
     "get_printoptions": ("_tensor_str", "get_printoptions"),
     "finfo": ("_limits", "finfo"),
     "iinfo": ("_limits", "iinfo"),
-    **{f"{kind}Tensor": ("_legacy", f"{kind}Tensor") for kind in "Float Double Half BFloat16 Long Int Short Char Byte Bool".split()},
+    **{
+        f"{kind}Tensor": ("_legacy", f"{kind}Tensor")
+        for kind in "Float Double Half BFloat16 Long Int Short Char Byte Bool".split()
+    },
 }
 
 
@@ -56,7 +57,9 @@ def __getattr__(name: str):
     import difflib
 
     near = difflib.get_close_matches(name, [*globals(), *_LAZY], 1)
-    raise AttributeError(f"module 'tessel' has no attribute '{name}'" + (f"; the nearest name there is '{near[0]}'" if near else ""))
+    raise AttributeError(
+        f"module 'tessel' has no attribute '{name}'" + (f"; the nearest name there is '{near[0]}'" if near else "")
+    )
 
 
 def __dir__():

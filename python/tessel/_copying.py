@@ -38,16 +38,16 @@ def rebuild_storage(data: bytes, device: str) -> UntypedStorage:
     return storage if device == "cpu" else storage.tensor().to(device).untyped_storage()
 
 
-UntypedStorage.__reduce__ = reduce_storage
+UntypedStorage.__reduce__ = reduce_storage  # type: ignore[method-assign, assignment]
 
 
-def deepcopy(x: Tensor, memo: dict[int, Any]) -> Tensor:
+def deepcopy(x: Tensor, memo: dict[Any, Any]) -> Tensor:
     """A tensor on memory of its own, which it shares with the copies of x's views; a leaf as x is."""
     import copy
 
     if id(x) in memo:
         return memo[id(x)]
-    if not x.is_leaf:
+    if x.grad_fn is not None and not x.is_leaf:
         raise RuntimeError(
             "deepcopy: only tensors created by the user (graph leaves) can be copied deeply, this one was computed by "
             f"{x.grad_fn.name()}; detach() or clone() it"

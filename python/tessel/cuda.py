@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _C
+from . import _C, random
 
 
 def is_available() -> bool:
@@ -17,12 +17,12 @@ def device_count() -> int:
 
 def manual_seed(seed: int) -> None:
     """One random stream serves every device: the same as tessel.manual_seed."""
-    _C.manual_seed(seed)
+    random.manual_seed(seed)
 
 
 def manual_seed_all(seed: int) -> None:
     """The same as manual_seed."""
-    _C.manual_seed(seed)
+    random.manual_seed(seed)
 
 
 def synchronize(device: object = None) -> None:

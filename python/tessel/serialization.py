@@ -399,7 +399,7 @@ class _Reader:
     def _read_tensor(self, key: str, dtype: Any, shape: list[int], count: int) -> Tensor:
         data = _C.empty(count, dtype=_C.uint8)
         if count:
-            place = memoryview(data.numpy())
+            place = memoryview(data)
             while len(place):
                 got = self.file.readinto(place)
                 if not got:
@@ -426,6 +426,8 @@ class _Reader:
             return [self._decode(entry) for entry in node]
         if "tensor" in node:
             return self._tensor(node)
+        kind: str
+        value: Any
         kind, value = next(iter(node.items()), ("", None))
         if kind in ("dict", "ordered_dict"):
             pairs = [(self._decode(key), self._decode(entry)) for key, entry in value]

@@ -210,6 +210,14 @@ FILLED = [
 ]
 
 
+def on_diagonal(x, wrap):
+    """Which elements lie on the main diagonal; wrapped, a tall matrix's begins anew every columns + 1 rows."""
+    row, *others = np.indices(x.shape)
+    if wrap:
+        row = row % (x.shape[1] + 1)
+    return np.logical_and.reduce([row == other for other in others])
+
+
 def in_place(name, reference, cases, **more):
     """x.name(...) on a fresh tensor; the result is x."""
     call = lambda torch, x, *args: getattr(x.clone(), name)(*args)
@@ -225,11 +233,31 @@ RESHAPED = [
         errors=[error(RuntimeError, ".*-2", rand(3), -2)],
     ),
     in_place("resize_as_", lambda x, y: x.reshape(y.shape), [case(rand(2, 3), rand(3, 2))], layouts=()),
+    in_place(
+        "fill_diagonal_",
+        lambda x, value, wrap=False: np.where(on_diagonal(x, wrap), np.asarray(value, x.dtype), x),
+        [
+            case(rand(3, 3), 2.5),
+            case(rand(2, 4), 1.0),
+            case(rand(7, 2), 3.0),
+            case(rand(7, 2), 3.0, True),
+            case(rand(2, 5), 3.0, True),
+            case(rand(3, 3, 3), 1.0),
+            case(rand(0, 2), 1.0),
+        ],
+        errors=[
+            error(RuntimeError, "", rand(3), 1.0),
+            error(RuntimeError, "", rand(2, 2, 3), 1.0),
+        ],
+    ),
     in_place("set_", lambda x, y: y, [case(rand(2, 3), rand(4)), case(rand(0), rand(2, 3))]),
 ]
 
 
-def told(name, answer, cases=(case(rand(2, 3)), case(rand()), case(rand(0))), **more):
+SIZED = (case(rand(2, 3)), case(rand()), case(rand(0)))
+
+
+def told(name, answer, cases=SIZED, **more):
     """What a tensor says of itself."""
     return like(name, answer, list(cases), **more)
 

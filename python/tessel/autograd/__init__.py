@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import _C
+from . import function
 from .function import Function, once_differentiable
 from .grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 
@@ -43,16 +44,22 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str):
-    if name not in _LAZY:
-        raise AttributeError(f"module 'tessel.autograd' has no attribute '{name}'")
-    import importlib
+if TYPE_CHECKING:  # a checker sees the names; at run time they load when first used
+    from . import anomaly_mode, functional, graph
+    from .anomaly_mode import detect_anomaly, set_detect_anomaly
+    from .checks import gradcheck, gradgradcheck
+else:
 
-    module, attribute = _LAZY[name]
-    found = importlib.import_module(f"{__name__}.{module}")
-    value = found if attribute is None else getattr(found, attribute)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _LAZY:
+            raise AttributeError(f"module 'tessel.autograd' has no attribute '{name}'")
+        import importlib
+
+        module, attribute = _LAZY[name]
+        found = importlib.import_module(f"{__name__}.{module}")
+        value = found if attribute is None else getattr(found, attribute)
+        globals()[name] = value
+        return value
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802 - PyTorch's name
@@ -132,7 +139,8 @@ def grad(
             )
             for i in range(len(next(g for g in gradients if g is not None)))
         ]
-        return tuple(None if column[0] is None else _C.stack(column) for column in zip(*rows, strict=True))
+        # As in PyTorch the declared type leaves out the None that allow_unused asks for.
+        return tuple(None if column[0] is None else _C.stack(column) for column in zip(*rows, strict=True))  # type: ignore[misc]
     retain = create_graph if retain_graph is None else retain_graph
     unused = bool(allow_unused) or materialize_grads
     found = _C._ops.run_backward(ys, gradients, xs, retain, create_graph, False, unused)

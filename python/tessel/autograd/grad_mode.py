@@ -88,7 +88,7 @@ class no_grad(_GradMode):  # noqa: N801 - PyTorch's names
         if function is None:
             return super().__new__(cls)
         mode = super().__new__(cls)
-        mode.__init__()
+        mode.__init__()  # type: ignore[misc]  # Python does so only where the class itself is returned
         return mode(function)
 
     def __init__(self, function: Any = None) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import functional, init
+from . import functional as functional
+from . import init as init
 from .activation import *  # noqa: F403
 from .batchnorm import *  # noqa: F403
 from .container import *  # noqa: F403
@@ -15,19 +16,24 @@ from .embedding import *  # noqa: F403
 from .flatten import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
-from .module import Module
+from .module import Module as Module
 from .normalization import *  # noqa: F403
-from .parameter import Buffer, Parameter
+from .parameter import Buffer as Buffer
+from .parameter import Parameter as Parameter
 from .pooling import *  # noqa: F403
 from .rnn import *  # noqa: F403
 
 _LAZY = ("utils",)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:  # a checker sees the names; at run time they load when first used
+    from . import utils as utils
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name in _LAZY:
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

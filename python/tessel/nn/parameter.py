@@ -61,7 +61,7 @@ class Buffer(Tensor):
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Buffer:
         if data is None:
             data = _C.empty(0)
-        buffer = Tensor._make_subclass(cls, data, data.requires_grad)
+        buffer: Buffer = Tensor._make_subclass(cls, data, data.requires_grad)
         buffer.persistent = persistent
         return buffer
 

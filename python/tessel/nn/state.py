@@ -200,8 +200,8 @@ class Stateful(Hookable):
             for hook in list(self._state_hooks.load_pre.values()):
                 hook(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
 
-        own = {**self._parameters, **dict(self._persistent_buffers())}
-        own = {name: tensor for name, tensor in own.items() if tensor is not None}
+        held = {**self._parameters, **dict(self._persistent_buffers())}
+        own = {name: tensor for name, tensor in held.items() if tensor is not None}
         assign = local_metadata.get("assign_to_params_buffers", False)
         for name, target in own.items():
             key = prefix + name

@@ -119,7 +119,7 @@ class _Lambdas(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         groups = len(optimizer.param_groups)
-        self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * groups
+        self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
         if len(self.lr_lambdas) != groups:
             raise ValueError(f"{type(self).__name__}: {len(self.lr_lambdas)} functions for {groups} parameter groups")
         super().__init__(optimizer, last_epoch)
@@ -599,7 +599,7 @@ class OneCycleLR(LRScheduler):
         else:
             ends.append((total_steps - 1, "max_lr", "min_lr", "base_momentum", "max_momentum"))
         keys = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
-        self._schedule_phases = [dict(zip(keys, phase)) for phase in ends]
+        self._schedule_phases: list[dict[str, Any]] = [dict(zip(keys, phase)) for phase in ends]
         self._anneal_func_type = anneal_strategy
 
         groups = optimizer.param_groups

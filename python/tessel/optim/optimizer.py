@@ -242,7 +242,10 @@ class Optimizer:
     # -- hooks --------------------------------------------------------------------------------------------------
 
     def register_step_pre_hook(self, hook: Hook) -> RemovableHandle:
-        """Runs `hook(optimizer, args, kwargs)` before every step; it may return new `(args, kwargs)`."""
+        """Runs `hook(optimizer, args, kwargs)` before every step; it may return new `(args, kwargs)`.
+
+        The first of the arguments is the optimizer itself, as in any method.
+        """
         self._hooked = True
         return _insert(self._optimizer_step_pre_hooks, hook)
 
@@ -296,14 +299,14 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
         if not self._hooked or type(self).step is not hooked_step:
             return step(self, *args, **kwargs)
         for hook in [*_step_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()]:
-            changed = hook(self, args, kwargs)
+            changed = hook(self, (self, *args), kwargs)
             if changed is not None:
                 if not (isinstance(changed, tuple) and len(changed) == 2):
                     raise RuntimeError(f"a step pre-hook must return None or (args, kwargs), but returned {changed}")
-                args, kwargs = changed
+                (_, *args), kwargs = changed
         result = step(self, *args, **kwargs)
         for hook in [*self._optimizer_step_post_hooks.values(), *_step_post_hooks.values()]:
-            hook(self, args, kwargs)
+            hook(self, (self, *args), kwargs)
         return result
 
     return hooked_step

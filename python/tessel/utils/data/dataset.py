@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -128,7 +129,7 @@ class ChainDataset(IterableDataset[Any]):
             yield from dataset
 
     def __len__(self) -> int:
-        return sum(len(dataset) for dataset in self.datasets)  # type: ignore[arg-type]
+        return sum(len(dataset) for dataset in self.datasets)  # type: ignore[misc, arg-type]
 
 
 class Subset(Dataset[T]):
@@ -162,7 +163,6 @@ def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator:
         ValueError: the lengths do not sum to the number of samples.
     """
     total = len(dataset)  # type: ignore[arg-type]
-    counts = list(lengths)
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         for place, fraction in enumerate(lengths):
             if not 0 <= fraction <= 1:
@@ -170,6 +170,8 @@ def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator:
         counts = [math.floor(total * fraction) for fraction in lengths]
         for place in range(total - sum(counts)):
             counts[place % len(counts)] += 1
+    else:
+        counts = [operator.index(length) for length in lengths]  # type: ignore[arg-type]  # what is no int raises
     if sum(counts) != total:
         raise ValueError(f"random_split: the lengths sum to {sum(counts)}, but there are {total} samples")
     order = _C.randperm(total, generator=generator).tolist()
