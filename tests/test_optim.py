@@ -378,3 +378,40 @@ def test_schedule_state():
     other.step()
     resumed.step()
     assert other.param_groups[0]["lr"] == 0.25
+
+
+CYCLE = [0.01, 0.04, 0.07, 0.1, 0.07, 0.04]
+
+
+@pytest.mark.parametrize(
+    "settings, heights",
+    [
+        ({}, lambda cycle, step: 1.0),
+        ({"mode": "triangular2"}, lambda cycle, step: 0.5**cycle),
+        ({"mode": "exp_range", "gamma": 0.9}, lambda cycle, step: 0.9**step),
+        ({"scale_fn": lambda cycle: 1 / cycle}, lambda cycle, step: 1 / (cycle + 1)),
+    ],
+)
+def test_cyclic(settings, heights):
+    optimizer = optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0, momentum=0.5)
+    schedule = lr_scheduler.CyclicLR(optimizer, 0.01, 0.1, step_size_up=3, **settings)
+    for step in range(14):
+        rise = (CYCLE[step % 6] - 0.01) / 0.09 * heights(step // 6, step)
+        group = optimizer.param_groups[0]
+        assert group["lr"] == pytest.approx(0.01 + 0.09 * rise)
+        assert group["momentum"] == pytest.approx(0.9 - 0.1 * rise)
+        if step == 7:
+            resumed = lr_scheduler.CyclicLR(optimizer, 0.01, 0.1, step_size_up=3, **settings)
+            resumed.load_state_dict(schedule.state_dict())
+            schedule = resumed
+        optimizer.step()
+        schedule.step()
+
+
+def test_cyclic_that_cannot_be():
+    optimizer = optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    for wrong in ({"mode": "square"}, {"base_lr": [0.1, 0.2]}):
+        with pytest.raises(ValueError, match="CyclicLR"):
+            lr_scheduler.CyclicLR(optimizer, **{"base_lr": 0.01, "max_lr": 0.1, **wrong})
+    with pytest.raises(TypeError, match="CyclicLR"):
+        lr_scheduler.CyclicLR(None, 0.01, 0.1)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
-from weakref import ref
 
-from .. import _C
 from .._C import Tensor
+from .conversion import Convertible
 from .hooks import call_with_hooks
+from .members import Members
 from .parameter import Buffer, Parameter
-from .state import Stateful
 
 __all__ = ["Module"]
 
@@ -19,67 +18,7 @@ Self = TypeVar("Self", bound="Module")
 _TABLES = ("_parameters", "_buffers", "_modules")
 
 
-class _Members(dict):
-    """One of a module's tables, mirrored into the module's `__dict__`.
-
-    There the interpreter finds `self.weight` without the detour over `__getattr__`, ten times as fast, which is what
-    small models spend their time on. The module is known weakly: a cycle would keep its memory until the next
-    garbage collection.
-    """
-
-    __slots__ = ("_owner",)
-
-    def __init__(self, owner: Module, entries: Mapping[str, Any] | None = None) -> None:
-        super().__init__()
-        self._owner = ref(owner)
-        if entries:
-            self.update(entries)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        super().__setitem__(name, value)
-        owner = self._owner()
-        if owner is not None:
-            owner.__dict__[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        super().__delitem__(name)
-        owner = self._owner()
-        if owner is not None:
-            owner.__dict__.pop(name, None)
-
-    def pop(self, name: str, *default: Any) -> Any:
-        if name not in self:
-            return super().pop(name, *default)
-        value = self[name]
-        del self[name]
-        return value
-
-    def popitem(self) -> tuple[str, Any]:
-        name = next(reversed(self))
-        return name, self.pop(name)
-
-    def clear(self) -> None:
-        for name in list(self):
-            del self[name]
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        for name, value in dict(*args, **kwargs).items():
-            self[name] = value
-
-    def __ior__(self, other: Any) -> _Members:  # type: ignore[override,misc]
-        self.update(other)
-        return self
-
-    def setdefault(self, name: str, default: Any = None) -> Any:
-        if name not in self:
-            self[name] = default
-        return self[name]
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return dict, (dict(self),)  # copied or pickled without its module it is a plain dict
-
-
-class Module(Stateful):
+class Module(Convertible):
     """Base of all networks and layers.
 
     A subclass calls `super().__init__()`, assigns parameters and submodules to attributes and defines `forward`:
@@ -109,7 +48,7 @@ class Module(Stateful):
         own["training"] = True
         own["_non_persistent_buffers_set"] = set()
         for table in _TABLES:
-            own[table] = _Members(self)
+            own[table] = Members(self)
         if self.call_super_init:
             super().__init__(*args, **kwargs)
 
@@ -205,7 +144,7 @@ class Module(Stateful):
         own = self.__dict__
         for name in own.get(table, ()):
             own.pop(name, None)
-        own[table] = _Members(self, entries)
+        own[table] = Members(self, entries)
 
     def __getstate__(self) -> dict[str, Any]:
         own = self.__dict__
@@ -215,7 +154,7 @@ class Module(Stateful):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         for table in _TABLES:
-            self.__dict__[table] = _Members(self, state.get(table))
+            self.__dict__[table] = Members(self, state.get(table))
         self.__dict__.setdefault("_non_persistent_buffers_set", set())
         self.__dict__.setdefault("training", True)
 
@@ -437,82 +376,6 @@ class Module(Stateful):
             else:
                 (grad.detach_() if grad.grad_fn is not None else grad.requires_grad_(False)).zero_()
 
-    def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Puts `fn(tensor)` in place of every parameter, gradient and buffer. Parameters keep their identity, so that
-        an optimizer made before still trains them."""
-        if recurse:
-            for module in self.children():
-                module._apply(fn)
-        for parameter in self._parameters.values():
-            if parameter is not None:
-                grad = parameter.grad
-                parameter.data = fn(parameter.data)
-                if grad is not None:
-                    parameter.grad = fn(grad.data).requires_grad_(grad.requires_grad)
-        for name, buffer in self._buffers.items():
-            if buffer is not None:
-                self._buffers[name] = fn(buffer)
-        return self
-
-    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
-        """Moves and casts parameters and buffers in place: `to(device)`, `to(dtype)`, `to(device, dtype)` or
-        `to(tensor)`, which takes both from the tensor; `non_blocking` as keyword.
-
-        Only floating point tensors are cast; index buffers keep their dtype.
-        """
-        device, dtype, non_blocking = _parse_to(*args, **kwargs)
-        if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
-            raise TypeError(f"Module.to: the dtype must be floating point or complex, not {dtype}")
-
-        def convert(tensor: Tensor) -> Tensor:
-            castable = tensor.is_floating_point() or tensor.is_complex()
-            return tensor.to(
-                device=tensor.device if device is None else device,
-                dtype=dtype if dtype is not None and castable else tensor.dtype,
-                non_blocking=non_blocking,
-            )
-
-        return self._apply(convert)
-
-    def to_empty(self: Self, *, device: Any, recurse: bool = True) -> Self:
-        """Moves parameters and buffers to a device without their values."""
-        return self._apply(lambda tensor: _C.empty_like(tensor, device=device), recurse)
-
-    def cpu(self: Self) -> Self:
-        """Moves parameters and buffers to the CPU."""
-        return self._apply(lambda tensor: tensor.cpu())
-
-    def cuda(self: Self, device: Any = None) -> Self:
-        """Moves parameters and buffers to a GPU: the current one, or that of the given index."""
-        return self._apply(lambda tensor: tensor.cuda(device))
-
-    def type(self: Self, dst_type: Any) -> Self:
-        """Casts all parameters and buffers to a dtype."""
-        return self._apply(lambda tensor: tensor.to(dst_type))
-
-    def float(self: Self) -> Self:
-        """Casts floating point parameters and buffers to float32."""
-        return self._cast_floating(_C.float32)
-
-    def double(self: Self) -> Self:
-        """Casts floating point parameters and buffers to float64."""
-        return self._cast_floating(_C.float64)
-
-    def half(self: Self) -> Self:
-        """Casts floating point parameters and buffers to float16."""
-        return self._cast_floating(_C.float16)
-
-    def bfloat16(self: Self) -> Self:
-        """Casts floating point parameters and buffers to bfloat16."""
-        return self._cast_floating(_C.bfloat16)
-
-    def _cast_floating(self: Self, dtype: Any) -> Self:
-        return self._apply(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
-
-    def share_memory(self: Self) -> Self:
-        """Does nothing: workers are threads here, and share all memory already."""
-        return self
-
     # -- text ---------------------------------------------------------------------------------------------------
 
     def _get_name(self) -> str:
@@ -547,28 +410,6 @@ def _check_none(module: Module, name: str, value: Any, kind: str) -> None:
             f"{type(module).__name__}.{name}: expected a {kind} or None, not {type(value).__name__}; "
             f"delete the attribute first to put something else there"
         )
-
-
-def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, Any, bool]:
-    """(device, dtype, non_blocking) of a call of `to`; None where nothing was said."""
-    device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
-    other = kwargs.pop("tensor", None)
-    non_blocking = kwargs.pop("non_blocking", False)
-    kwargs.pop("memory_format", None)  # only a hint about speed: every kernel takes any strides
-    if kwargs:
-        raise TypeError(f"Module.to: unexpected keyword argument {next(iter(kwargs))!r}")
-    for place, argument in enumerate(args):
-        if isinstance(argument, Tensor):
-            other = argument
-        elif isinstance(argument, _C.dtype):
-            dtype = argument
-        elif isinstance(argument, bool):
-            non_blocking = argument if place < 3 else non_blocking
-        elif argument is not None:
-            device = argument
-    if other is not None:
-        device, dtype = other.device, other.dtype
-    return (None if device is None else _C.device(device)), dtype, non_blocking
 
 
 def _tell_where(error: Exception, module: Module) -> None:
