@@ -40,11 +40,12 @@ cpp_tests() {
 
 # The whole test suite on every instruction set that this machine has. TESSEL_ISA caps what the engine picks.
 part_isa() {
-  for isa in scalar avx2 avx512 amx; do
+  for isa in scalar avx2 avx512 avx512bf16 amx; do
     case $isa in
       scalar) flags='' ;;
       avx2) flags='avx2 fma f16c' ;;
       avx512) flags='avx512f avx512bw avx512dq avx512vl' ;;
+      avx512bf16) flags='avx512f avx512bw avx512dq avx512vl avx512_bf16' ;;
       amx) flags='amx_tile amx_bf16' ;;
     esac
     absent=''

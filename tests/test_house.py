@@ -22,7 +22,7 @@ from tests.specs import every_spec
 ROOT = pathlib.Path(__file__).parents[1]
 KERNELS = ROOT / "csrc" / "kernels"
 CODE = {".cpp", ".h", ".cu", ".cuh", ".py"}
-TARGETS = ("scalar", "avx2", "avx512", "amx")
+TARGETS = ("scalar", "avx2", "avx512", "avx512bf16", "amx")
 
 
 def of_files(*folders):

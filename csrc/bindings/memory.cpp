@@ -32,7 +32,7 @@ void bind_memory(PyObject* module) {
     held = generator.is_none() ? nullptr : py::object(generator).release().ptr();
     return before;
   }, "What this thread draws random numbers from by default; gives what it was before.");
-  m.def("_cpu_target", [] { return std::string(cpu_kernels().name); }, "The instruction set in use: scalar, avx2, avx512 or amx.");
+  m.def("_cpu_target", [] { return std::string(cpu_kernels().name); }, "The instruction set in use: scalar, avx2, avx512, avx512bf16 or amx.");
   m.def("_cuda_available", [] { return has_cuda(); });
   m.def("_cuda_device_count", [] { return cuda_devices(); });
   m.def("_cuda_synchronize", [] { cuda_kernels().synchronize(); });

@@ -15,6 +15,7 @@ namespace tessel {
 namespace scalar { extern const Kernels table; }
 namespace avx2 { extern const Kernels table; }
 namespace avx512 { extern const Kernels table; }
+namespace avx512bf16 { void lay_over(Kernels& table); }  // AVX512_BF16's entries over avx512's table
 namespace amx {
 void lay_over(Kernels& table);  // AMX's entries over avx512's table
 bool request_permission();      // asks the operating system for the tiles
@@ -22,7 +23,7 @@ bool request_permission();      // asks the operating system for the tiles
 
 namespace {
 
-enum Level { kScalar, kAvx2, kAvx512, kAmx };
+enum Level { kScalar, kAvx2, kAvx512, kAvx512Bf16, kAmx };
 
 #if defined(__x86_64__)
 // The registers the operating system saves (XCR0), as the processor alone does not decide.
@@ -45,24 +46,24 @@ Level best_level() {
   bool avx512 = (saved & 0xE6) == 0xE6 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
   if (!avx512) return kAvx2;
+  __cpuid_count(7, 1, a, b, c, d);
+  if (!(a >> 5 & 1)) return kAvx512;
 #if defined(TESSEL_HAVE_amx) && defined(TESSEL_HAVE_avx512)
   __cpuid_count(7, 0, a, b, c, d);
   bool tiles = (d >> 24 & 1) && (d >> 22 & 1);  // AMX-TILE, AMX-BF16
-  __cpuid_count(7, 1, a, b, c, d);
-  bool bf16 = a >> 5 & 1;
-  if (tiles && bf16 && (saved & 0x60000) == 0x60000 && amx::request_permission()) return kAmx;
+  if (tiles && (saved & 0x60000) == 0x60000 && amx::request_permission()) return kAmx;
 #endif
-  return kAvx512;
+  return kAvx512Bf16;
 }
 #else
 Level best_level() { return kScalar; }
 #endif
 
 Level parse_level(const char* text) {
-  constexpr const char* names[] = {"scalar", "avx2", "avx512", "amx"};
-  for (int i = 0; i < 4; ++i)
+  constexpr const char* names[] = {"scalar", "avx2", "avx512", "avx512bf16", "amx"};
+  for (int i = 0; i < 5; ++i)
     if (!std::strcmp(text, names[i])) return static_cast<Level>(i);
-  fail<ValueError>("TESSEL_ISA: expected one of scalar, avx2, avx512, amx, got '", text, "'");
+  fail<ValueError>("TESSEL_ISA: expected one of scalar, avx2, avx512, avx512bf16, amx, got '", text, "'");
 }
 
 const Kernels& choose() {
@@ -71,10 +72,15 @@ const Kernels& choose() {
     Level wanted = parse_level(cap);
     if (wanted < level) level = wanted;
   }
-#if defined(TESSEL_HAVE_amx) && defined(TESSEL_HAVE_avx512)
-  if (level == kAmx) {
+#if defined(TESSEL_HAVE_avx512) && (defined(TESSEL_HAVE_avx512bf16) || defined(TESSEL_HAVE_amx))
+  if (level >= kAvx512Bf16) {
     static Kernels composed = avx512::table;
-    amx::lay_over(composed);
+#if defined(TESSEL_HAVE_avx512bf16)
+    avx512bf16::lay_over(composed);
+#endif
+#if defined(TESSEL_HAVE_amx)
+    if (level == kAmx) amx::lay_over(composed);
+#endif
     return composed;
   }
 #endif

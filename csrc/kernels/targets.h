@@ -4,7 +4,7 @@
 
 namespace tessel {
 
-const Kernels& cpu_kernels();    // scalar, avx2, avx512 or amx
+const Kernels& cpu_kernels();    // scalar, avx2, avx512, avx512bf16 or amx
 const Kernels& cuda_kernels();   // throws RuntimeError where there is none
 bool has_cuda();                 // a CUDA table could be loaded and a device is there
 int cuda_devices();              // how many

@@ -22,7 +22,8 @@ inline bool machine_has(const char* target) {
 #if defined(__x86_64__)
   const std::string t = target;
   if (t == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (t == "avx512") return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (t == "avx512bf16" && !__builtin_cpu_supports("avx512bf16")) return false;
+  if (t.starts_with("avx512")) return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #endif
   return target != nullptr;
 }

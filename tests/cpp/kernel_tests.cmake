@@ -31,6 +31,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mprefer-vector-width=256)
   add_kernel_tests(avx2 ${avx2})
   add_kernel_tests(avx512 ${avx512})
+  add_kernel_tests(avx512bf16 ${avx512} -mavx512bf16)
   add_executable(amx_test amx_test.cpp ${csrc}/kernels/cpu/amx/gemm.cpp)
   set_source_files_properties(${csrc}/kernels/cpu/amx/gemm.cpp PROPERTIES COMPILE_OPTIONS
     "-O3;-fno-math-errno;-fno-trapping-math;-fno-exceptions;-Wno-uninitialized;-Wno-maybe-uninitialized;${avx512}"

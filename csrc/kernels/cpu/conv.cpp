@@ -9,49 +9,68 @@ namespace {
 
 constexpr int64_t kBuffered = 64;  // depth of weights packed at a time
 
-// ---- packing of the gather's columns: rows [p0, p0 + k) of the column matrix, (tap, channel) with channels fastest, so
-// that a tap's clipping is found once for all channels
+// ---- packing of the gather's columns: words [p0, p0 + k) of the column matrix's depth, (tap, channel) with channels fastest,
+// so that a tap's clipping is found once for all channels. A word of pairs is two channels of one tap.
+template <class T> void copy_pairs(float* to, const T* below, const T* above, int64_t length, int64_t step) {
+#if defined(__AVX512BF16__)
+  alignas(64) T rows[2][16] = {};
+  if (step != 1) {
+    for (int64_t l = 0; l < length; ++l) {
+      rows[0][l] = below[l * step];
+      if (above) rows[1][l] = above[l * step];
+    }
+    below = rows[0];
+    above = rows[1];
+  }
+  Simd<float>::store(to, pair_rows(below, above, int(length)));
+#else
+  (void)to, (void)below, (void)above, (void)length, (void)step;
+#endif
+}
+
 template <class T, class S>
 void pack_columns(const Gather& g, const T* x, int64_t column, int cols, int64_t lead, int64_t p0, int64_t k, S* to) {
   using D = Simd<S>;
   Segment segments[kTileCols<S>];
   Run runs[kTileCols<S>];  // of at most a vector each
-  const int64_t count = segments_of(g.axis, column, cols, segments);
+  const int64_t count = segments_of(g.axis, column, cols, segments), lines = words<T>(g.channels);
   const int64_t plane = g.x_plane(), image = plane * g.channels * g.groups, step = g.axis[2].step;
   for (int64_t p = p0; p < p0 + k;) {
-    const int64_t c0 = p % g.channels, channels = least(g.channels - c0, p0 + k - p);
-    const Tap tap = tap_of(g, p / g.channels);
+    const int64_t first = p % lines * kWord<T>, here = least(lines - p % lines, p0 + k - p);
+    const Tap tap = tap_of(g, p / lines);
     int64_t found = 0, covered = 0;
     for (int64_t s = 0; s < count; ++s) {
       Run run;
       if (!clip(g.axis, segments[s], tap.shift, &run)) continue;
-      run.from += segments[s].image * image + c0 * plane;
+      run.from += segments[s].image * image + first * plane;
       covered += run.length;
       for (int64_t l = 0; l < run.length; l += D::width)
         runs[found++] = {run.lane + l, least(D::width, run.length - l), run.from + l * step};
     }
     const T* source = x;
-    for (int64_t c = 0; c < channels; ++c, to += lead, source += plane) {
+    for (int64_t c = first; c < first + here * kWord<T>; c += kWord<T>, to += lead, source += plane * kWord<T>) {
       if (covered < lead)
         for (int64_t v = 0; v < lead; v += D::width) D::store(to + v, D::zero());
-      if (step == 1) {  // whole vectors, zeros beyond the run, for what follows to overwrite
-        for (int64_t r = 0; r < found; ++r) D::store(to + runs[r].lane, D::load(source + runs[r].from, int(runs[r].length)));
-      } else {
-        for (int64_t r = 0; r < found; ++r) copy_run<T, S>(to + runs[r].lane, source + runs[r].from, runs[r].length, step);
+      for (int64_t r = 0; r < found; ++r) {  // whole vectors, zeros beyond the run, for what follows to overwrite
+        const T* const from = source + runs[r].from;
+        if constexpr (kPaired<T>) copy_pairs(to + runs[r].lane, from, c + 1 < g.channels ? from + plane : nullptr, runs[r].length, step);
+        else if (step == 1) D::store(to + runs[r].lane, D::load(from, int(runs[r].length)));
+        else copy_run<T, S>(to + runs[r].lane, from, runs[r].length, step);
       }
     }
-    p += channels;
+    p += here;
   }
 }
 
 // Rows [i, i + rows) of the weight matrix, in the same order of depth.
 template <class T, class S> void pack_weights(const Gather& g, const T* w, int64_t i, int rows, int64_t p0, int64_t k, S* to) {
+  const int64_t lines = words<T>(g.channels);
   for (int64_t p = p0; p < p0 + k;) {
-    const int64_t c0 = p % g.channels, channels = least(g.channels - c0, p0 + k - p);
-    pack_strip<T, S>(to, rows, w + i * g.w_row + c0 * g.w_channel + tap_of(g, p / g.channels).w, rows, channels, g.w_row,
-                     g.w_channel);
-    to += channels * rows;
-    p += channels;
+    const int64_t first = p % lines * kWord<T>, here = least(lines - p % lines, p0 + k - p);
+    pack_words<T>(to, rows, w + i * g.w_row + first * g.w_channel + tap_of(g, p / lines).w, rows,
+                  least(here * kWord<T>, g.channels - first), g.w_row, g.w_channel);
+    to += here * rows;
+    p += here;
   }
 }
 
@@ -64,7 +83,7 @@ template <class T> struct GatherPlan {
   int64_t weight_bytes, column_bytes, sums_bytes;
 
   explicit GatherPlan(const Gather& g) {
-    depth = g.depth();
+    depth = g.taps() * words<T>(g.channels);  // in words
     kc = least(depth, kDepth<S>);
     mr = strip_rows(g.rows);
     panels = ceil_div(g.batch * g.positions(), NR);
@@ -164,7 +183,7 @@ void gather(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activa
           const bool plain = (e.plain() || !part.last) && sizeof(T) == sizeof(S) && count == 1 && cols == vectors * W && to_step == 1;
           for (int64_t i = i0; i < i1; i += plan.mr) {
             const int rows = int(least(plan.mr, g.rows - i));
-            const Tile<S> run = vectors == 1 ? tile_of<S, 1>(rows) : tile_of<S, 2>(rows);
+            const Tile<S> run = vectors == 1 ? tile_of<S, 1, kPaired<T>>(rows) : tile_of<S, 2, kPaired<T>>(rows);
             const S* const strip = weights + (group * plan.depth + p0) * g.rows + i * k;
             if constexpr (sizeof(T) == sizeof(S)) {
               if (plain) {

@@ -442,7 +442,12 @@ bool worthwhile(int64_t rows, int64_t channels, int64_t images, int64_t height, 
 }
 
 template <class F> auto with_single(DType dtype, const F& f) {
+#if defined(TESSEL_ONLY_BFLOAT16)
+  (void)dtype;
+  return f(Type<BFloat>{});
+#else
   return dtype == DType::bfloat16 ? f(Type<BFloat>{}) : dtype == DType::float16 ? f(Type<Half>{}) : f(Type<float>{});
+#endif
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "core/parallel.h"
 #include "kernels/cpu/caches.h"
 #include "kernels/cpu/entries_gemm.h"
+#include "kernels/cpu/floating.h"
 #include "kernels/cpu/flush.h"
 #include "kernels/cpu/gemm_micro.h"
 #include "kernels/cpu/gemm_pack.h"
@@ -39,17 +40,6 @@ template <class T> Matrix<T> matrix(const Problem& p, int64_t index) {
     x.sums_col = x.c_col;
   }
   return x;
-}
-
-template <class T> struct Type { using type = T; };
-
-template <class F> auto with_floating(DType dtype, const F& f) {
-  switch (dtype) {
-    case DType::float64: return f(Type<double>{});
-    case DType::bfloat16: return f(Type<BFloat>{});
-    case DType::float16: return f(Type<Half>{});
-    default: return f(Type<float>{});
-  }
 }
 
 bool floating(const Problem& p) {
@@ -461,7 +451,7 @@ void run_rows(const Problem& p, char* scratch) {
 // ---- blocked: five loops. Columns in blocks of nc, depth in blocks of kDepth: the panel of b is packed once and shared;
 // then a grid of (row block, column group) tasks, each packing its row block of a beside the core that uses it.
 struct Blocks {
-  int64_t mr, mc, nc, kc;       // rows of a strip, rows and columns of a block, depth of a block
+  int64_t mr, mc, nc, kc;       // rows of a strip, rows and columns of a block, depth of a block in elements
   int64_t a_bytes, b_bytes, sums_bytes;
 };
 
@@ -470,7 +460,7 @@ template <class T> Blocks blocks_of(int64_t m, int64_t n, int64_t k, bool comple
   constexpr int64_t NR = kTileCols<S>, size = sizeof(S);
   const Caches& cache = caches();
   Blocks x;
-  x.kc = k < kDepth<S> ? k : kDepth<S>;
+  x.kc = k < kDepth<S> * kWord<T> ? k : kDepth<S> * kWord<T>;
   x.mr = strip_rows(m);
   int64_t most = cache.l2 / 2 / (kDepth<S> * size) / x.mr * x.mr;  // a block of a takes half of L2
   if (most < x.mr) most = x.mr;
@@ -480,8 +470,8 @@ template <class T> Blocks blocks_of(int64_t m, int64_t n, int64_t k, bool comple
   widest = widest < 8 * NR ? 8 * NR : widest > 4096 ? 4096 : widest;
   const int64_t column_blocks = (n + widest - 1) / widest, panels = (n + NR - 1) / NR;
   x.nc = (panels + column_blocks - 1) / column_blocks * NR;
-  x.a_bytes = round_up(64 + x.mc * x.kc * size + kPackSlack, 64);
-  x.b_bytes = round_up(x.nc * x.kc * size + kPackSlack, 64);
+  x.a_bytes = round_up(64 + x.mc * words<T>(x.kc) * size + kPackSlack, 64);
+  x.b_bytes = round_up(x.nc * words<T>(x.kc) * size + kPackSlack, 64);
   x.sums_bytes = sizeof(T) != sizeof(S) && complete && k > x.kc ? round_up(m * x.nc * size, 64) : 0;
   return x;
 }
@@ -502,6 +492,7 @@ template <class T> void blocked(Matrix<T> x, const Blocks& z, bool parallel, cha
     }
     for (int64_t pc = 0; pc < x.k; pc += z.kc) {
       const int64_t k = x.k - pc < z.kc ? x.k - pc : z.kc;
+      const int64_t depth = words<T>(k);
       const Part part{pc == 0, x.complete && pc + k == x.k};
       auto pack_b = [&](int64_t begin, int64_t end, int) {
         const Flush flush;
@@ -509,7 +500,7 @@ template <class T> void blocked(Matrix<T> x, const Blocks& z, bool parallel, cha
           const int64_t j = panel * NR;
           const int cols = n - j < NR ? int(n - j) : int(NR);
           const int64_t lead = cols <= Simd<S>::width ? Simd<S>::width : NR;
-          pack_strip<T, S>(b_packed + j * k, lead, x.b + pc * x.b_row + (jc + j) * x.b_col, cols, k, x.b_col, x.b_row);
+          pack_words<T>(b_packed + j * depth, lead, x.b + pc * x.b_row + (jc + j) * x.b_col, cols, k, x.b_col, x.b_row);
         }
       };
       for_tasks(panels, NR * k, parallel, pack_b);
@@ -529,7 +520,7 @@ template <class T> void blocked(Matrix<T> x, const Blocks& z, bool parallel, cha
           if (*packed_block != block) {
             for (int64_t i = 0; i < m; i += z.mr) {
               const int rows = int(m - i < z.mr ? m - i : z.mr);
-              pack_strip<T, S>(a_packed + i * k, rows, x.a + (ic + i) * x.a_row + pc * x.a_col, rows, k, x.a_row, x.a_col);
+              pack_words<T>(a_packed + i * depth, rows, x.a + (ic + i) * x.a_row + pc * x.a_col, rows, k, x.a_row, x.a_col);
             }
             *packed_block = block;
           }
@@ -538,7 +529,7 @@ template <class T> void blocked(Matrix<T> x, const Blocks& z, bool parallel, cha
             const int cols = jc + n - j < NR ? int(jc + n - j) : int(NR);
             for (int64_t i = 0; i < m; i += z.mr) {
               const int rows = int(m - i < z.mr ? m - i : z.mr);
-              product<T>(k, a_packed + i * k, rows, b_packed + panel * NR * k, cols,
+              product<T>(depth, a_packed + i * depth, rows, b_packed + panel * NR * depth, cols,
                          x.c + (ic + i) * x.c_row + j * x.c_col, x.c_row, x.c_col,
                          x.sums ? x.sums + (ic + i) * x.sums_row + j * x.sums_col : nullptr, x.sums_row, x.sums_col, ic + i,
                          j, x.e, part, plain);
@@ -587,7 +578,7 @@ void run_blocked(const Problem& p, char* scratch) {
 constexpr int64_t kChunks = 64;
 
 template <class T> int64_t chunk_of(int64_t k) {  // whole blocks of depth, at least 2048 of k
-  constexpr int64_t depth = kDepth<Compute<T>>;
+  constexpr int64_t depth = kDepth<Compute<T>> * kWord<T>;
   const int64_t chunk = (k + kChunks - 1) / kChunks;
   return chunk < 2048 ? 2048 : round_up(chunk, depth);
 }

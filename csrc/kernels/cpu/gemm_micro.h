@@ -24,8 +24,28 @@ template <class S> constexpr int kTileCols = kTileVectors * Simd<S>::width;
 // kDepth x kTileCols: 32 KB in avx512 and 16 KB in avx2 for either type.
 template <class S> constexpr int64_t kDepth = 1024 / sizeof(S);
 
-// c[MR, NV vectors] = a strip @ b panel, or += when `add`. a: [k, MR], b: [k, NV vectors], whole vectors of c.
-template <class S, int MR, int NV>
+// A panel is made of words of the compute type. A word is a number, or, where the processor multiplies pairs of bfloat16
+// into a float32 sum (AVX512_BF16), two neighbours along k, the earlier one below. Such a product is exact and the sum is
+// rounded as a fused multiply-add's: twice the speed, and the accuracy of float32.
+#if defined(__AVX512BF16__)
+template <class T> constexpr bool kPaired = same<T, BFloat>;
+#else
+template <class T> constexpr bool kPaired = false;
+#endif
+template <class T> constexpr int64_t kWord = kPaired<T> ? 2 : 1;  // elements of k in a word
+template <class T> constexpr int64_t words(int64_t k) { return (k + kWord<T> - 1) / kWord<T>; }
+
+// sum + a * b of words
+template <bool paired, class S> inline typename Simd<S>::V multiply_add(typename Simd<S>::V a, typename Simd<S>::V b, typename Simd<S>::V sum) {
+#if defined(__AVX512BF16__)
+  if constexpr (paired) return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+  else
+#endif
+    return Simd<S>::fma(a, b, sum);
+}
+
+// c[MR, NV vectors] = a strip @ b panel, or += when `add`. a: [k, MR], b: [k, NV vectors], in k words; whole vectors of c.
+template <class S, int MR, int NV, bool paired>
 void tile(int64_t k, const S* a, const S* b, S* c, int64_t c_row, bool add) {
   using D = Simd<S>;
   constexpr int W = D::width;
@@ -39,7 +59,7 @@ void tile(int64_t k, const S* a, const S* b, S* c, int64_t c_row, bool add) {
     for (int v = 0; v < NV; ++v) row[v] = D::load(b + v * W);
     for (int i = 0; i < MR; ++i) {
       const typename D::V x = D::set(a[i]);
-      for (int v = 0; v < NV; ++v) sum[i][v] = D::fma(x, row[v], sum[i][v]);
+      for (int v = 0; v < NV; ++v) sum[i][v] = multiply_add<paired, S>(x, row[v], sum[i][v]);
     }
   }
   if (add) {
@@ -53,9 +73,9 @@ void tile(int64_t k, const S* a, const S* b, S* c, int64_t c_row, bool add) {
 
 template <class S> using Tile = void (*)(int64_t k, const S* a, const S* b, S* c, int64_t c_row, bool add);
 
-template <class S, int NV, int MR = kTileRows> Tile<S> tile_of(int rows) {
-  if constexpr (MR == 1) return tile<S, 1, NV>;
-  else return rows == MR ? tile<S, MR, NV> : tile_of<S, NV, MR - 1>(rows);
+template <class S, int NV, bool paired = false, int MR = kTileRows> Tile<S> tile_of(int rows) {
+  if constexpr (MR == 1) return tile<S, 1, NV, paired>;
+  else return rows == MR ? tile<S, MR, NV, paired> : tile_of<S, NV, paired, MR - 1>(rows);
 }
 
 // Rows are shared out evenly: 16 rows are two strips of 8, not 14 + 2.
@@ -142,7 +162,7 @@ void merge(Compute<T>* from, int64_t lead, int rows, int cols, T* c, int64_t c_r
   }
 }
 
-// One tile of the product of a packed strip (rows lanes) and a packed panel (whole vectors, cols of them wanted).
+// One tile of the product of a packed strip (rows lanes) and a packed panel (whole vectors, cols of them wanted), k words.
 template <class T>
 inline void product(int64_t k, const Compute<T>* a, int rows, const Compute<T>* b, int cols, T* c, int64_t c_row,
                     int64_t c_col, Compute<T>* sums, int64_t sums_row, int64_t sums_col, int64_t i, int64_t j,
@@ -150,7 +170,7 @@ inline void product(int64_t k, const Compute<T>* a, int rows, const Compute<T>* 
   using S = Compute<T>;
   constexpr int W = Simd<S>::width;
   const int vectors = cols <= W ? 1 : 2;
-  const Tile<S> run = vectors == 1 ? tile_of<S, 1>(rows) : tile_of<S, 2>(rows);
+  const Tile<S> run = vectors == 1 ? tile_of<S, 1, kPaired<T>>(rows) : tile_of<S, 2, kPaired<T>>(rows);
   if constexpr (sizeof(T) == sizeof(S)) {
     if (plain && c_col == 1 && cols == vectors * W) {
       run(k, a, b, c, c_row, !part.first);
