@@ -293,7 +293,8 @@ template <class T, class B, int NV, int MR = kDirectRows> Direct<T, B> direct_of
 template <class T> bool small_packs(const Problem& p) { return p.g.b_col != 1 || p.g.n % Simd<Compute<T>>::width != 0; }
 
 bool accepts_small(const Problem& p) {
-  return p.g.k <= 128 && p.g.n <= 64 && p.g.m * p.g.n * p.g.k <= 64 * 64 * 64;
+  const bool pairs = kPaired<BFloat> && p.g.dtype == DType::bfloat16;  // packed as pairs they soon overtake
+  return p.g.k <= 128 && p.g.n <= 64 && p.g.m * p.g.n * p.g.k <= (pairs ? 40 * 40 * 40 : 64 * 64 * 64);
 }
 
 int64_t small_bytes(const Problem& p) {

@@ -20,9 +20,11 @@ constexpr int kTileRows = 4;
 constexpr int kTileVectors = 2;
 template <class S> constexpr int kTileCols = kTileVectors * Simd<S>::width;
 
-// The depth of a block: it cuts the sum over k, so it is a constant and not the cache's affair. A panel of B is
-// kDepth x kTileCols: 32 KB in avx512 and 16 KB in avx2 for either type.
-template <class S> constexpr int64_t kDepth = 1024 / sizeof(S);
+// The depth of a block in words: it cuts the sum over k, so it is a constant and not the cache's affair. A strip of A is
+// kDepth x kTileRows words, 28 KB in avx512, and stays in L1; a panel of B, kDepth x kTileCols words, 64 KB in avx512 and 32
+// KB in avx2, comes from L2 at 128 bytes per 28 multiply-adds. Twice the depth of a panel that fits L1: with sums passed
+// through memory half as often, float32 1024^3 gains 5 % and bfloat16 36 %.
+template <class S> constexpr int64_t kDepth = 2048 / sizeof(S);
 
 // A panel is made of words of the compute type. A word is a number, or, where the processor multiplies pairs of bfloat16
 // into a float32 sum (AVX512_BF16), two neighbours along k, the earlier one below. Such a product is exact and the sum is
@@ -111,9 +113,17 @@ void merge(Compute<T>* from, int64_t lead, int rows, int cols, T* c, int64_t c_r
   using S = Compute<T>;
   using D = Simd<S>;
   constexpr int W = D::width;
+  if (part.first && part.last && c_col == 1 && e.plain()) {  // nothing but a conversion
+    const int whole = cols / W * W;
+    for (int r = 0; r < rows; ++r) {
+      for (int q = 0; q < whole; q += W) D::store(c + r * c_row + q, D::load(from + r * lead + q));
+      if (whole < cols) D::store(c + r * c_row + whole, D::load(from + r * lead + whole), cols - whole);
+    }
+    return;
+  }
   for (int r = 0; r < rows; ++r) {
     S* x = from + r * lead;
-    if (c_col == 1 && sums_col == 1) {
+    if (c_col == 1 && (sums_col == 1 || (part.first && part.last))) {
       for (int q = 0; q < cols; q += W) {
         const int n = cols - q < W ? cols - q : W;
         typename D::V v = D::load(x + q);
@@ -176,6 +186,9 @@ inline void product(int64_t k, const Compute<T>* a, int rows, const Compute<T>* 
       run(k, a, b, c, c_row, !part.first);
       return;
     }
+  } else if (!part.last && sums_col == 1 && cols == vectors * W && e.alpha == S(1) && (e.beta == S(0) || !part.first)) {
+    run(k, a, b, sums, sums_row, !part.first);
+    return;
   }
   alignas(64) S buffer[kTileRows * kTileCols<S> + W];
   run(k, a, b, buffer, vectors * W, false);

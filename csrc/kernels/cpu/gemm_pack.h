@@ -80,6 +80,8 @@ inline __m512i pair(__m256i below, __m256i above) {
 
 // Two rows of `lanes` (at most 16) elements as words.
 inline __m512 pair_rows(const BFloat* below, const BFloat* above, int lanes) {
+  if (lanes == 16 && above)
+    return _mm512_castsi512_ps(pair(_mm256_loadu_si256((const __m256i*)below), _mm256_loadu_si256((const __m256i*)above)));
   const __mmask16 mask = __mmask16((1u << lanes) - 1);
   const __m256i low = _mm256_maskz_loadu_epi16(mask, below);
   return _mm512_castsi512_ps(pair(low, above ? _mm256_maskz_loadu_epi16(mask, above) : _mm256_setzero_si256()));
@@ -87,7 +89,8 @@ inline __m512 pair_rows(const BFloat* below, const BFloat* above, int lanes) {
 
 // 2n neighbours as n words.
 inline __m512 pair_line(const BFloat* from, int64_t n) {
-  const __mmask32 mask = n >= 32 ? ~__mmask32(0) : __mmask32((1u << n) - 1);
+  if (n >= 32) return _mm512_loadu_ps(from);
+  const __mmask32 mask = (1u << n) - 1;
   return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(mask, from));
 }
 

@@ -163,7 +163,14 @@ template <class S> struct Simd {
   template <class T> static V load(const T* p) { return Vec<S>::load(p).v; }
   template <class T> static V load(const T* p, int n) { return Vec<S>::load(p, n).v; }
   template <class T> static void store(T* p, V v) { Vec<S>(v).store(p); }
-  template <class T> static void store(T* p, V v, int n) { Vec<S>(v).store(p, n); }
+#if defined(__AVX512BF16__)
+  static void store(BFloat* p, V v) { _mm256_storeu_si256((__m256i*)p, (__m256i)_mm512_cvtneps_pbh(v)); }
+#endif
+  // Whole vectors by a plain store: a masked one of 16-bit lanes costs a hundred cycles on Zen 4.
+  template <class T> static void store(T* p, V v, int n) {
+    if (n == width) store(p, v);
+    else Vec<S>(v).store(p, n);
+  }
   static void store(S* p, V v, int n) { store_lanes(p, v, n); }
   static S sum(V v) { return sum_lanes(v); }
   static void transpose(V (&r)[width]) { tessel::TESSEL_TARGET::transpose(r); }
