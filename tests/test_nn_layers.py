@@ -1,6 +1,7 @@
 """Layers against numpy or hard numbers, their reprs, initialisation, gradient clipping, checkpointing."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -561,3 +562,21 @@ def test_checkpoint_runs_twice_and_keeps_less():
 
     with pytest.raises(CheckpointError):
         checkpoint(changes, x).sum().backward()
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"])
+def test_losses_warn_of_broadcasting(name):
+    loss = getattr(nn.functional, name)
+    with pytest.warns(UserWarning, match=r"input is \(4, 1\) but target is \(4,\)"):
+        assert loss(torch.rand(4, 1), torch.rand(4), reduction="none").shape == (4, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(torch.rand(4, 1), torch.rand(4, 1))
+        with pytest.raises(UserWarning, match=name):
+            loss(torch.rand(4, 1), torch.rand(4))
+
+
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy_with_logits"])
+def test_losses_that_do_not_broadcast(name):
+    with pytest.raises(ValueError, match=rf"{name}: target must have the size of the input, \(4, 1\), but is \(4,\)"):
+        getattr(nn.functional, name)(torch.rand(4, 1), torch.rand(4))

@@ -13,6 +13,13 @@ Reduction reduction_of(const std::string& name, Flag size_average = {}, Flag red
   return name == "none" ? Reduction::none : name == "mean" ? Reduction::mean : Reduction::sum;
 }
 
+// A target of (n) against an input of (n, 1) makes n x n losses, and the training goes wrong without a word.
+void warn_of_broadcasting(const char* op, const Tensor& x, const Tensor& target) {
+  if (x.sizes() == target.sizes()) return;
+  const std::string text = join({op, ": input is ", x.sizes(), " but target is ", target.sizes(), ": they are broadcast to each other, which is hardly meant. Give both the same size."});
+  if (PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 1) < 0) throw PythonException();
+}
+
 void bind_classes() {
   add_op("cross_entropy(Tensor input, Tensor target, Tensor? weight=None, bool? size_average=None, int ignore_index=-100, bool? reduce=None, str reduction='mean', float label_smoothing=0.0) -> Tensor",
          +[](const Tensor& x, const Tensor& target, const Tensor& weight, Flag average, int64_t ignored, Flag reduce, const std::string& reduction, double smoothing) {
@@ -36,16 +43,16 @@ void bind_classes() {
 
 void bind_distances() {
   add_op("mse_loss(Tensor input, Tensor target, bool? size_average=None, bool? reduce=None, str reduction='mean', Tensor? weight=None) -> Tensor",
-         +[](const Tensor& x, const Tensor& target, Flag average, Flag reduce, const std::string& reduction, const Tensor& weight) { return mse_loss(x, target, weight, reduction_of(reduction, average, reduce)); },
+         +[](const Tensor& x, const Tensor& target, Flag average, Flag reduce, const std::string& reduction, const Tensor& weight) { warn_of_broadcasting("mse_loss", x, target); return mse_loss(x, target, weight, reduction_of(reduction, average, reduce)); },
          "(input - target)^2", kNN);
   add_op("l1_loss(Tensor input, Tensor target, bool? size_average=None, bool? reduce=None, str reduction='mean', Tensor? weight=None) -> Tensor",
-         +[](const Tensor& x, const Tensor& target, Flag average, Flag reduce, const std::string& reduction, const Tensor& weight) { return l1_loss(x, target, weight, reduction_of(reduction, average, reduce)); },
+         +[](const Tensor& x, const Tensor& target, Flag average, Flag reduce, const std::string& reduction, const Tensor& weight) { warn_of_broadcasting("l1_loss", x, target); return l1_loss(x, target, weight, reduction_of(reduction, average, reduce)); },
          "|input - target|", kNN);
   add_op("smooth_l1_loss(Tensor input, Tensor target, bool? size_average=None, bool? reduce=None, str reduction='mean', float beta=1.0) -> Tensor",
-         +[](const Tensor& x, const Tensor& target, Flag average, Flag reduce, const std::string& reduction, double beta) { return smooth_l1_loss(x, target, reduction_of(reduction, average, reduce), beta); },
+         +[](const Tensor& x, const Tensor& target, Flag average, Flag reduce, const std::string& reduction, double beta) { warn_of_broadcasting("smooth_l1_loss", x, target); return smooth_l1_loss(x, target, reduction_of(reduction, average, reduce), beta); },
          "d^2 / (2 beta) where d = |input - target| < beta, else d - beta / 2", kNN);
   add_op("huber_loss(Tensor input, Tensor target, str reduction='mean', float delta=1.0, Tensor? weight=None) -> Tensor",
-         +[](const Tensor& x, const Tensor& target, const std::string& reduction, double delta, const Tensor& weight) { return huber_loss(x, target, weight, reduction_of(reduction), delta); },
+         +[](const Tensor& x, const Tensor& target, const std::string& reduction, double delta, const Tensor& weight) { warn_of_broadcasting("huber_loss", x, target); return huber_loss(x, target, weight, reduction_of(reduction), delta); },
          "d^2 / 2 where d = |input - target| <= delta, else delta (d - delta / 2)", kNN);
   add_op("cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor", &cosine_similarity, "x1 . x2 / (||x1|| ||x2||) along dim", kFunction);
   add_op("pdist(Tensor input, float p=2.0) -> Tensor", &pdist, "The p-norms of the differences of all pairs of rows.", kFunction | kNN);

@@ -177,7 +177,7 @@ Tensor huber_loss(const Tensor& x, const Tensor& target, const Tensor& weight, R
 
 // -(target log x + (1 - target) log(1 - x)), the logarithms cut at -100; dx = dy (x - target) / max(x (1 - x), 1e-12)
 Tensor binary_cross_entropy(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction) {
-  check_value(x.sizes() == target.sizes(), "binary_cross_entropy: Using a target size (", target.sizes(), ") that is different to the input size (", x.sizes(), ") is deprecated. Please ensure they have the same size.");
+  check_value(x.sizes() == target.sizes(), "binary_cross_entropy: target must have the size of the input, ", x.sizes(), ", but is ", target.sizes());
   check_floats("binary_cross_entropy", x);
   check(x.dtype() == target.dtype(), "binary_cross_entropy: Found dtype ", target.dtype(), " of the target but expected ", x.dtype());
   Tensor one = wrapped_number(1.0), loss;
@@ -198,7 +198,7 @@ Tensor binary_cross_entropy(const Tensor& x, const Tensor& target, const Tensor&
 
 // (1 - target) x - w log(sigmoid(x)), with w = 1 + (pos_weight - 1) target
 Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target, const Tensor& weight, const Tensor& pos_weight, Reduction reduction) {
-  check_value(x.sizes() == target.sizes(), "binary_cross_entropy_with_logits: Target size (", target.sizes(), ") must be the same as input size (", x.sizes(), ")");
+  check_value(x.sizes() == target.sizes(), "binary_cross_entropy_with_logits: target must have the size of the input, ", x.sizes(), ", but is ", target.sizes());
   check_floats("binary_cross_entropy_with_logits", x);
   Tensor log_sigmoid = unary(Unary::logsigmoid, x);
   if (pos_weight.defined()) log_sigmoid = log_sigmoid * (target * (pos_weight - 1.0) + 1.0);
