@@ -308,9 +308,13 @@ Tensor diagonal_scatter(const Tensor& x, const Tensor& source, int64_t offset, i
   return with_part("diagonal_scatter", clone(x), source, [&](const Tensor& y) { return diagonal(y, offset, dim1, dim2); });
 }
 Tensor as_strided_scatter(const Tensor& x, const Tensor& source, const Dims& sizes, const Dims& strides, std::optional<int64_t> offset) {
-  Tensor y = empty_strided(x.sizes(), x.strides(), x.dtype(), x.device());  // laid out as x is
-  copy_(y, x);
-  return with_part("as_strided_scatter", y, source, [&](const Tensor& t) { return as_strided(t, sizes, strides, offset ? *offset - x.offset() : 0); });
+  // The part is counted in x's storage, and may reach beyond x: all of it is copied, and x found again in the copy.
+  int64_t n = static_cast<int64_t>(x->storage->bytes()) / item_size(x.dtype());
+  Tensor memory = empty({n}, x.dtype(), x.device());
+  copy_bytes(memory.data(), x.device(), x->storage->data(), x.device(), n * item_size(x.dtype()));
+  Tensor y = alias(memory, x.sizes(), x.strides(), x.offset());
+  copy_(y, x);  // which remembers where it comes from
+  return with_part("as_strided_scatter", y, source, [&](const Tensor& t) { return as_strided(t, sizes, strides, offset.value_or(x.offset())); });
 }
 
 }  // namespace tessel

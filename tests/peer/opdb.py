@@ -29,6 +29,8 @@ FALSE_GRADIENTS = {"as_strided_scatter"}
 # long sums of products: rounding is of what was added up, and not of what is left of it where the terms cancel
 SUMS = {f"nn.functional.conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)}
 INT_SAMPLES = 12
+# as many of the first samples once more, lying in memory with holes
+STRIDED_SAMPLES = 4
 # of these dtypes only the values of the first samples are compared
 OTHER_DTYPES = (torch.float64, torch.bfloat16, torch.float16)
 OTHER_DTYPES += (torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
@@ -88,6 +90,8 @@ def score_of(name: str, gradients=True) -> Score:
             for dtype, limit in ((torch.float32, None), (torch.int64, INT_SAMPLES)):
                 if dtype in op.supported_dtypes("cpu"):
                     run.samples(dtype, limit)
+            if torch.float32 in op.supported_dtypes("cpu"):
+                run.strided_values()
             for dtype in OTHER_DTYPES:
                 if dtype in op.supported_dtypes("cpu"):
                     run.other_values(dtype)
@@ -181,8 +185,15 @@ class Run:
             if self.op.supports_out and fixed and dtype is torch.float32 and takes_out(self.op.op, sample, wanted):
                 self.attempt("out", told, self.out, sample, wanted)
 
+    def strided_values(self):
+        samples = itertools.islice(self.op.sample_inputs("cpu", torch.float32), STRIDED_SAMPLES)
+        self.values("strides", (sample.noncontiguous() for sample in samples))
+
     def other_values(self, dtype):
-        for i, sample in enumerate(itertools.islice(self.op.sample_inputs("cpu", dtype), OTHER_SAMPLES)):
+        self.values("dtypes", itertools.islice(self.op.sample_inputs("cpu", dtype), OTHER_SAMPLES))
+
+    def values(self, what, samples):
+        for i, sample in enumerate(samples):
             try:
                 wanted, fixed = theirs(self.op.op, sample)
             except Exception:
@@ -191,7 +202,7 @@ class Run:
             fixed = fixed and self.op.name not in UNDEFINED
             self.score.stochastic += not fixed
             told = f"sample {i}: {described(sample)}"
-            self.attempt("dtypes", told, self.value, self.op.op, sample, wanted, fixed)
+            self.attempt(what, told, self.value, self.op.op, sample, wanted, fixed)
 
     def value(self, function, sample, wanted, fixed):
         got = to_torch(self.call(function, sample, method=function is not self.op.op))
