@@ -7,15 +7,19 @@ A case is a function of the library it is handed; it prepares its inputs and ret
         x = floats(torch, 4096, 1024)
         return lambda: x.softmax(-1)
 
-ops.py, gemm.py, conv.py and models.py hold the cases, worker.py times them, __main__.py makes two workers take turns,
-report.py shows what came out.
+The modules that GROUPS names hold the cases, worker.py times them, __main__.py makes two workers take turns, report.py
+shows what came out.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+
+GROUPS = ("ops", "elementwise", "rows", "picking", "gemm", "conv", "optim", "models")  # modules of cases, as reported
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,12 @@ class Case:
 
 
 CASES: dict[str, Case] = {}
+
+
+def load_cases():
+    """Fills CASES with what the modules of GROUPS register."""
+    for group in GROUPS:
+        importlib.import_module(f"benchmarks.{group}")
 
 
 def case(name: str, aim: float | None = None):

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import CASES, conv, gemm, models, ops, report, startup  # noqa: F401  (imported for the cases they register)
+from benchmarks import CASES, GROUPS, load_cases, ops, report, startup
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 300  # seconds a worker may be silent
@@ -199,10 +199,11 @@ def main():
     parser.add_argument("--strict", action="store_true", help="exit with status 1 when an aim is missed")
     args = parser.parse_args()
 
+    load_cases()
     if args.specs:
         ops.register_specs()
     chosen = [case for case in CASES.values() if not args.only or re.search(args.only, case.name)]
-    chosen.sort(key=lambda case: ("ops", "gemm", "conv", "models", "specs").index(case.group))
+    chosen.sort(key=lambda case: (*GROUPS, "specs").index(case.group))
     startup_chosen = not args.only or re.search(args.only, "import, over numpy's; memory after import, over numpy's")
     if args.list:
         print("\n".join(case.name for case in chosen))

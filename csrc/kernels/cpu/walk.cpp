@@ -19,7 +19,9 @@ void stream_fence() {
 #endif
 }
 
-void stream(void* to, const void* from, int64_t bytes) {
+void stream(void* to, const void* from, int64_t bytes) { stream(to, from, bytes, nullptr, 0); }
+
+void stream(void* to, const void* from, int64_t bytes, const char* const* next, int nexts) {
   char* y = (char*)to;
   const char* x = (const char*)from;
 #ifdef __SSE2__
@@ -28,6 +30,7 @@ void stream(void* to, const void* from, int64_t bytes) {
   memcpy(y, x, size_t(head));
   int64_t i = head;
   for (; i + 64 <= bytes; i += 64) {
+    for (int k = 0; k < nexts; ++k) _mm_prefetch(next[k] + i, _MM_HINT_T0);
 #if defined(__AVX512F__)
     _mm512_stream_si512((__m512i*)(y + i), _mm512_loadu_si512(x + i));
 #elif defined(__AVX2__)
@@ -160,16 +163,18 @@ void piece(void* context, int64_t begin, int64_t end, int) {
     at[d] = rest % loop.sizes[d];
     rest /= loop.sizes[d];
   }
+  char* base[kMaxOperands];
+  const auto locate = [&] {
+    for (int k = 0; k <= walk.inputs; ++k) {
+      const Operand& operand = loop.operand[k];
+      base[k] = operand.data ? operand.data : (char*)operand.immediate;
+      for (int d = 0; operand.data && d < loop.ndim; ++d) base[k] += at[d] * operand.strides[d];
+    }
+  };
+  locate();
   for (int64_t i = begin; i < end;) {
     int64_t n = end - i < walk.tile ? end - i : walk.tile;
     if (walk.long_rows && loop.ndim && loop.sizes[0] - at[0] < n) n = loop.sizes[0] - at[0];
-    char* base[kMaxOperands];
-    for (int k = 0; k <= walk.inputs; ++k) {
-      const Operand& operand = loop.operand[k];
-      int64_t offset = 0;
-      for (int d = 0; d < loop.ndim; ++d) offset += at[d] * operand.strides[d];
-      base[k] = operand.data ? operand.data + offset : (char*)operand.immediate;
-    }
     for (int k = 1; k <= walk.inputs; ++k) {
       const Operand& operand = loop.operand[k];
       x[k - 1] = tiles[k];
@@ -202,17 +207,32 @@ void piece(void* context, int64_t begin, int64_t end, int) {
           walk.convert[0](staging, y, n);
           y = staging;
         }
-        if (walk.streaming) stream(base[0], y, n * walk.bytes[0]);
-        else scatter(walk.bytes[0], y, base[0], result.strides, loop, at, n);
+        if (walk.streaming) {
+          const char* next[kMaxOperands];
+          int nexts = 0;
+          for (int k = 1; k <= walk.inputs; ++k) {
+            if (walk.way[k] != Way::constant && walk.contiguous[k]) next[nexts++] = base[k] + n * walk.bytes[k];
+          }
+          stream(base[0], y, n * walk.bytes[0], next, nexts);
+        } else {
+          scatter(walk.bytes[0], y, base[0], result.strides, loop, at, n);
+        }
       }
     }
     i += n;
     at[0] += n;
+    if (walk.long_rows && (loop.ndim < 2 || at[0] < loop.sizes[0])) {  // on in the same row
+      for (int k = 0; k <= walk.inputs; ++k) {
+        if (loop.ndim && loop.operand[k].data) base[k] += n * loop.operand[k].strides[0];
+      }
+      continue;
+    }
     for (int d = 0; d + 1 < loop.ndim && at[d] >= loop.sizes[d]; ++d) {
-      int64_t carry = at[d] / loop.sizes[d];
+      int64_t carry = walk.long_rows ? 1 : at[d] / loop.sizes[d];
       at[d] -= carry * loop.sizes[d];
       at[d + 1] += carry;
     }
+    locate();
   }
   if (walk.streaming) stream_fence();
 }

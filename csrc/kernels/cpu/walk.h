@@ -19,6 +19,9 @@ void gather(int bytes, void* tile, const char* from, int ndim, const int64_t* si
 
 // Bytes moved past the caches, for results that would only flush them. They arrive with the next fence.
 void stream(void* to, const void* from, int64_t bytes);
+// The same; meanwhile the caches are told of what is read next, line by line at each of the `nexts` addresses: the cores'
+// few buffers for such writes would otherwise keep the reads waiting.
+void stream(void* to, const void* from, int64_t bytes, const char* const* next, int nexts);
 void stream_fence();
 constexpr int64_t kStreamBytes = 8 << 20;  // results of at least this size are streamed
 
