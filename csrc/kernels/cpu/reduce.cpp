@@ -31,7 +31,7 @@ constexpr double kInfinity = __builtin_inf();
 
 // ---- what is folded. An op has an Item, the type its elements are converted to, and a State: block() takes n contiguous
 // elements into it, numbered from `first`; merge() appends a later state; finish() says what it amounts to. A plain op can
-// also fold rows of results: row() takes one element for each, flush() moves what they come to into the states.
+// also fold rows of results: after start(), row() takes one element for each, flush() moves what they come to into the states.
 
 template <class T> using Wide = typename Choose<is_real<T>, double, T>::type;
 template <class T> constexpr T kLowest = is_real<T> ? T(-kInfinity) : T(INT64_MIN);
@@ -131,6 +131,9 @@ template <class T, class Law, class Map = Itself> struct Plain {
     }
   }
   static void merge(State& state, State later) { state = Law::merge(state, later); }
+  static void start(T* folded, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) folded[i] = Law::template identity<T>;
+  }
   static void row(T* folded, const T* x, int64_t n, const ReduceArgs& args) {
     double p = args.parameter;
     int64_t i = 0;
@@ -264,6 +267,7 @@ struct Fold {
   void (*block)(void* state, const void* x, int64_t n, int64_t first, const ReduceArgs& args);
   void (*merge)(void* state, const void* later);
   void (*finish)(const void* states, int64_t count, const ReduceArgs& args, int64_t n, void* values, int64_t* indices);
+  void (*start)(void* folded, int64_t n);
   void (*row)(void* folded, const void* x, int64_t n, const ReduceArgs& args);
   void (*flush)(void* states, void* folded, int64_t n);
 };
@@ -290,6 +294,9 @@ template <class Op> struct Erased {
       if constexpr (requires { s.index; }) indices[i] = s.index;
     }
   }
+  static void start(void* folded, int64_t n) {
+    if constexpr (Op::columns) Op::start((Item*)folded, n);
+  }
   static void row(void* folded, const void* x, int64_t n, const ReduceArgs& args) {
     if constexpr (Op::columns) Op::row((Item*)folded, (const Item*)x, n, args);
   }
@@ -297,7 +304,7 @@ template <class Op> struct Erased {
     if constexpr (Op::columns) Op::flush(states, (Item*)folded, n);
   }
   static constexpr Fold fold = {dtype_of<Item>, dtype_of<Item> == DType::bool_ ? DType::int64 : dtype_of<Item>,
-                                Op::columns, requires(State s) { s.index; }, empty, block, merge, finish, row, flush};
+                                Op::columns, requires(State s) { s.index; }, empty, block, merge, finish, start, row, flush};
 };
 
 template <class T> const Fold& fold_of(const ReduceArgs& args) {
@@ -413,6 +420,10 @@ void write(const Plan& plan, int64_t first, int64_t count, const char* states) {
   auto put = [&](const Operand& operand, const int64_t* strides, const void* items) {
     char* to = operand.data + offset(plan.kept, plan.kept_size, strides, first);
     int bytes = item_bytes(operand.dtype);
+    if (count == 1 || strides[0] == bytes) {
+      memcpy(to, items, size_t(count * bytes));
+      return;
+    }
     for (int64_t k = 0; k < count; ++k) {
       memcpy(to + k * strides[0], (const char*)items + k * bytes, size_t(bytes));
     }
@@ -501,10 +512,9 @@ void rows(void* context, int64_t begin, int64_t end, int) {
 // Up to 64 neighbouring results of up to 64 contiguous elements each: turned, element i of all of them is a row of columns.
 template <class T> void fold_short(const Plan& plan, const Task& task, char* states) {
   alignas(64) T turned[kTurnColumns<T> * kTurnRows];
-  alignas(64) uint64_t folded[kTurnRows] = {}, tile[kTurnRows];
-  plan.fold->empty(states, kTurnRows);
-  plan.fold->flush(states, folded, kTurnRows);
-  plan.fold->empty(states, kTurnRows);
+  alignas(64) uint64_t folded[kTurnRows], tile[kTurnRows];
+  plan.fold->empty(states, task.width);
+  plan.fold->start(folded, task.width);
   for (int64_t i = 0; i < plan.n; i += kTurnColumns<T>) {
     int64_t columns = plan.n - i < kTurnColumns<T> ? plan.n - i : kTurnColumns<T>;
     turn(task.x + i * plan.bytes, plan.x_stride[0], task.width, columns, turned);
@@ -594,7 +604,7 @@ void panels(void* context, int64_t begin, int64_t end, int) {
 void columns(void* context, int64_t begin, int64_t end, int) {
   const Plan& plan = *(const Plan*)context;
   const Fold& fold = *plan.fold;
-  alignas(64) uint64_t folded[kColumns] = {}, tile[kColumns];
+  alignas(64) uint64_t folded[kColumns], tile[kColumns];
   alignas(8) char states[kColumns * kSlot];
   auto take = [&](const char* x, int64_t width) {
     if (plan.convert) plan.convert(tile, x, width);
@@ -602,11 +612,10 @@ void columns(void* context, int64_t begin, int64_t end, int) {
   };
   for (int64_t t = begin; t < end; ++t) {
     Task task = task_of(plan, t);
-    fold.empty(states, kColumns);
-    fold.flush(states, folded, kColumns);
-    fold.empty(states, kColumns);
     bool follow = plan.folded == 1 && plan.folded_stride[0] == task.width * plan.bytes;
     int64_t abreast = follow ? kColumns / task.width : 1, i = task.begin, step = plan.folded_stride[0];
+    fold.empty(states, abreast * task.width);
+    fold.start(folded, abreast * task.width);
     while (abreast > 1 && i + abreast <= task.end) {
       for (int64_t k = 0; k < kFlush && i + abreast <= task.end; ++k, i += abreast) {
         take(task.x + i * step, abreast * task.width);

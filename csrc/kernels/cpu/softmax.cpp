@@ -11,7 +11,7 @@
 namespace tessel::TESSEL_TARGET {
 namespace {
 
-constexpr int64_t kWork = 8192;    // elements that are worth a task: some 10 us
+constexpr int64_t kWork = 4096;    // elements that are worth a task: some 5 us
 constexpr int64_t kFlush = 32;     // elements that a column adds before its total takes them
 
 // The forward pass: lanes along the row.
