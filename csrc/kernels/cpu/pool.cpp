@@ -90,32 +90,37 @@ template <class F> void each_tap(const PoolArgs& p, int64_t o0, int64_t o1, int6
 
 constexpr int64_t kRow = 128;  // results of a row walked together: values and places stay in L1
 
-// ---- max: a later element wins when it is greater or a NaN, as PyTorch has it
+// ---- max: a later element wins when it is greater or a NaN, as PyTorch has it. Place counts elements, or is Nowhere where
+// nobody asks which of them won.
+struct Nowhere {};
+
 template <class T, class Place> void max_plane(const PoolArgs& p, const T* x, T* y, int64_t* indices) {
   using S = typename Value<T>::S;
   for (int64_t o0 = 0; o0 < p.out[0]; ++o0)
     for (int64_t o1 = 0; o1 < p.out[1]; ++o1)
       for (int64_t begin = 0; begin < p.out[2]; begin += kRow) {
         const int64_t end = least(p.out[2], begin + kRow);
-        const int64_t start = flat(p.in, window(p, 0, o0).first, window(p, 1, o1).first, 0);
+        constexpr bool placed = !same<Place, Nowhere>;
         S best[kRow];
-        Place place[kRow];
-        for (int64_t o = begin; o < end; ++o) {
-          best[o - begin] = Value<T>::lowest;
-          place[o - begin] = Place(start + window(p, 2, o).first);
+        [[maybe_unused]] Place place[kRow];
+        for (int64_t o = begin; o < end; ++o) best[o - begin] = Value<T>::lowest;
+        if constexpr (placed) {
+          const int64_t start = flat(p.in, window(p, 0, o0).first, window(p, 1, o1).first, 0);
+          for (int64_t o = begin; o < end; ++o) place[o - begin] = Place(start + window(p, 2, o).first);
         }
         each_tap(p, o0, o1, begin, end, [&](const TapRow& tap) {
           S* const value = best + (tap.first - begin);
-          Place* const at = place + (tap.first - begin);
           const T* const from = x + tap.from;
           const int64_t n = tap.last - tap.first;
-          const Place first = Place(tap.from), step = Place(tap.step);
           auto walk = [&](int64_t stride) {
             for (int64_t l = 0; l < n; ++l) {
               const S v = Value<T>::load(from[l * stride]);
               const bool wins = (v > value[l]) | (v != v);
               value[l] = wins ? v : value[l];
-              at[l] = wins ? Place(first + Place(l) * step) : at[l];
+              if constexpr (placed) {
+                Place& at = place[tap.first - begin + l];
+                at = wins ? Place(Place(tap.from) + Place(l) * Place(tap.step)) : at;
+              }
             }
           };
           if (tap.step == 1) walk(1);
@@ -124,7 +129,7 @@ template <class T, class Place> void max_plane(const PoolArgs& p, const T* x, T*
         });
         const int64_t out = flat(p.out, o0, o1, begin);
         for (int64_t o = begin; o < end; ++o) Value<T>::store(y + out + o - begin, best[o - begin]);
-        if (indices)
+        if constexpr (placed)
           for (int64_t o = begin; o < end; ++o) indices[out + o - begin] = int64_t(place[o - begin]);
       }
 }
@@ -261,7 +266,8 @@ template <class T, class F> void each_plane(const PoolArgs& p, const F& f) {
 }
 
 template <class T> void max_planes(const PoolArgs& p) {
-  if (size_of(p.in) < INT32_MAX) each_plane<T>(p, [&](const T* x, T* y, int64_t* indices) { max_plane<T, int32_t>(p, x, y, indices); });
+  if (!p.indices) each_plane<T>(p, [&](const T* x, T* y, int64_t*) { max_plane<T, Nowhere>(p, x, y, nullptr); });
+  else if (size_of(p.in) < INT32_MAX) each_plane<T>(p, [&](const T* x, T* y, int64_t* indices) { max_plane<T, int32_t>(p, x, y, indices); });
   else each_plane<T>(p, [&](const T* x, T* y, int64_t* indices) { max_plane<T, int64_t>(p, x, y, indices); });
 }
 
