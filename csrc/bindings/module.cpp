@@ -37,6 +37,7 @@ PYBIND11_MODULE(_C, m) {
     bind_conv();
     bind_rnn();
     bind_softmax();
+    bind_attention();
     bind_norm();
     bind_loss();
     bind_optim();

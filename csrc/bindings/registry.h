@@ -140,6 +140,7 @@ void bind_matmul();
 void bind_conv();
 void bind_rnn();
 void bind_softmax();
+void bind_attention();
 void bind_norm();
 void bind_loss();
 void bind_optim();

@@ -287,6 +287,30 @@ struct ChannelNormArgs {
   void *dx, *dweight, *dbias;             // null where not wanted
 };
 
+// ---- attention: y = softmax(scale q k^T + mask) v, for every batch index and each of `group` matrices of queries that
+// share keys and values. A score whose mask is false, or with `causal` whose key comes after its query (j > i), is -inf;
+// a row of nothing else gives 0. With dropout, element i of the draw `offset` under `seed`, counted over [batch, group,
+// queries, keys], says whether a weight is kept, as for Random::dropout.
+struct AttentionMatrix {                         // [batch..., group, rows, columns]
+  void* data;                                    // null for none
+  int64_t batch[kMaxDims], group, row, column;   // strides in elements; `column` is 1 for all but the mask
+};
+
+struct AttentionArgs {
+  DType dtype, mask_dtype;                       // mask: bool, dtype, or float32
+  int batch_dims;
+  int64_t batch_sizes[kMaxDims];                 // innermost first
+  int64_t batch, group, queries, keys;           // batch: the product of batch_sizes
+  int64_t width, value_width;                    // columns of q and k; of v and y
+  double scale, dropout;
+  uint64_t seed, offset;
+  bool causal;
+  AttentionMatrix q, k, v, mask, y;
+  void* lse;                                     // [batch, group, queries], compute type: log2 of the sum of exponentials, inf where
+                                                 // there are none; written forward, read backward
+  AttentionMatrix dy, dq, dk, dv;                // backward: y is an input too; dk and dv have no group
+};
+
 // ---- the loss of class numbers: x [batch, classes, inner] and target [batch, inner] in C order. With t the target,
 // w the weights (of the compute type, 1 where null) and s the smoothing:
 //   loss = (1 - s) w[t] (lse - x[t]) + s / classes sum_c(w[c] (lse - x[c]))     lse = log(sum_c(exp(x[c])))
@@ -383,6 +407,10 @@ struct Kernels {
   void (*conv_backward_data)(const ConvArgs& args, void* scratch);
   int64_t (*conv_backward_weight_scratch)(const ConvArgs& args);
   void (*conv_backward_weight)(const ConvArgs& args, void* scratch);
+  int64_t (*attention_scratch)(const AttentionArgs& args);
+  void (*attention)(const AttentionArgs& args, void* scratch);
+  int64_t (*attention_backward_scratch)(const AttentionArgs& args);
+  void (*attention_backward)(const AttentionArgs& args, void* scratch);
   void (*pool)(const PoolArgs& args);
   int64_t (*pool_backward_scratch)(const PoolArgs& args);
   void (*pool_backward)(const PoolArgs& args, void* scratch);

@@ -58,6 +58,7 @@ Tensor poisson(const Tensor& rate, Generator& generator);
 Tensor randperm(int64_t n, DType dtype, Device device, Generator& generator);
 Tensor multinomial(const Tensor& weights, int64_t count, bool replacement, Generator& generator);
 Tensor dropout(const Tensor& x, double p, bool training, bool inplace = false);
+Tensor dropout(const Tensor& x, double p, Draw draw);   // what that draw drops
 Tensor feature_dropout(const Tensor& x, double p, bool training, bool inplace = false);  // whole channels: dropout1d, 2d, 3d
 Tensor alpha_dropout(const Tensor& x, double p, bool training, bool inplace = false);
 Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, bool inplace = false);
@@ -385,6 +386,10 @@ RnnResult rnn_cell(const char* name, Rnn cell, const Tensor& x, const Tensor& h,
 std::tuple<Tensor, Tensor> pack_padded(const Tensor& x, const Tensor& lengths, bool batch_first);   // (rows, batch_sizes)
 std::tuple<Tensor, Tensor> pad_packed(const Tensor& rows, const Tensor& batch_sizes, bool batch_first, double padding_value, int64_t total_length);   // (x, lengths)
 Tensor pad_sequence(Tensors xs, bool batch_first, double padding_value, bool left);
+
+// ---- attention: softmax(scale q k^T + mask) v, scale 1 / sqrt(width) unless given; the mask may be undefined
+Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask = {}, double dropout_p = 0, bool is_causal = false,
+                                    std::optional<double> scale = {}, bool enable_gqa = false);
 
 // ---- softmax
 Tensor softmax(const Tensor& x, int64_t dim, std::optional<DType> dtype = {});

@@ -367,6 +367,8 @@ static Tensor dropped(const Tensor& x, double p, Draw draw, bool inplace) {
   return y;
 }
 
+Tensor dropout(const Tensor& x, double p, Draw draw) { return dropped(x, p, draw, false); }
+
 Tensor dropout(const Tensor& x, double p, bool training, bool inplace) {
   if (!drops("dropout", x, p, training)) return x;
   return dropped(x, p, default_generator().draw(), inplace);

@@ -28,6 +28,11 @@ void channel_moments(const ChannelNormArgs& args, void* scratch);
 void channel_norm(const ChannelNormArgs& args);
 int64_t channel_norm_backward_scratch(const ChannelNormArgs& args);
 void channel_norm_backward(const ChannelNormArgs& args, void* scratch);
+// attention.cpp
+int64_t attention_scratch(const AttentionArgs& args);
+void attention(const AttentionArgs& args, void* scratch);
+int64_t attention_backward_scratch(const AttentionArgs& args);
+void attention_backward(const AttentionArgs& args, void* scratch);
 // loss.cpp
 int64_t class_loss_scratch(const ClassLossArgs& args);
 void class_loss(const ClassLossArgs& args, void* scratch);
