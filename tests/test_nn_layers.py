@@ -55,6 +55,16 @@ REPRS = [
     ),
     (lambda: nn.LayerNorm(4), "LayerNorm((4,), eps=1e-05, elementwise_affine=True, bias=True)"),
     (lambda: nn.RMSNorm([2, 4]), "RMSNorm((2, 4), eps=None, elementwise_affine=True)"),
+    (lambda: nn.LocalResponseNorm(5), "LocalResponseNorm(5, alpha=0.0001, beta=0.75, k=1.0)"),
+    (
+        lambda: nn.InstanceNorm3d(3),
+        "InstanceNorm3d(3, eps=1e-05, momentum=0.1, affine=False, bias=False, track_running_stats=False)",
+    ),
+    (
+        lambda: nn.MultiheadAttention(8, 2),
+        "MultiheadAttention(\n"
+        "  (out_proj): NonDynamicallyQuantizableLinear(in_features=8, out_features=8, bias=True)\n)",
+    ),
     (lambda: nn.GroupNorm(2, 4), "GroupNorm(2, 4, eps=1e-05, affine=True, bias=True)"),
     (lambda: nn.Embedding(5, 2, padding_idx=-1), "Embedding(5, 2, padding_idx=4)"),
     (lambda: nn.Dropout(0.1), "Dropout(p=0.1, inplace=False)"),

@@ -13,6 +13,7 @@
 #include "core/parallel.h"
 #include "kernels/cpu/attention_tile.h"
 #include "kernels/cpu/entries.h"
+#include "kernels/cpu/floating.h"
 #include "kernels/cpu/flush.h"
 #include "kernels/cpu/gemm_pack.h"
 #include "kernels/cpu/gemm_work.h"
@@ -595,36 +596,25 @@ template <class T> void backward(const AttentionArgs& args, char* scratch) {
   for_tasks(args.batch * blocks, kKeys * (args.width + args.value_width) * chunks / 16, true, joins);
 }
 
-template <class T> struct Type { using type = T; };
-
-template <class F> auto with_floats(DType dtype, const F& f) {
-  switch (dtype) {
-    case DType::float64: return f(Type<double>{});
-    case DType::bfloat16: return f(Type<BFloat>{});
-    case DType::float16: return f(Type<Half>{});
-    default: return f(Type<float>{});
-  }
-}
-
 }  // namespace
 
 int64_t attention_scratch(const AttentionArgs& args) {
-  return with_floats(args.dtype, [&](auto type) {
+  return with_floating(args.dtype, [&](auto type) {
     return num_threads() * ForwardRoom<Compute<typename decltype(type)::type>>(args, nullptr).bytes;
   });
 }
 void attention(const AttentionArgs& args, void* scratch) {
-  with_floats(args.dtype, [&](auto type) { forward<typename decltype(type)::type>(args, static_cast<char*>(scratch)); });
+  with_floating(args.dtype, [&](auto type) { forward<typename decltype(type)::type>(args, static_cast<char*>(scratch)); });
 }
 
 int64_t attention_backward_scratch(const AttentionArgs& args) {
-  return with_floats(args.dtype, [&](auto type) {
+  return with_floating(args.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     return num_threads() * BackwardRoom<Compute<T>>(args, nullptr).bytes + chunk_bytes<T>(args);
   });
 }
 void attention_backward(const AttentionArgs& args, void* scratch) {
-  with_floats(args.dtype, [&](auto type) { backward<typename decltype(type)::type>(args, static_cast<char*>(scratch)); });
+  with_floating(args.dtype, [&](auto type) { backward<typename decltype(type)::type>(args, static_cast<char*>(scratch)); });
 }
 
 }  // namespace tessel::TESSEL_TARGET

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from .. import _C
 from .._C import Tensor
+from .multihead import multi_head_attention_forward
 
 # Functions that PyTorch has both as torch.f and as torch.nn.functional.f, with one signature.
 _SHARED = (
@@ -31,7 +32,7 @@ _native = {name: getattr(_C, name) for name in _SHARED if hasattr(_C, name)}
 _native |= {name: function for name, function in vars(_C._nn).items() if not name.startswith("_")}
 globals().update(_native)
 
-__all__ = [*_native, "gumbel_softmax", "triplet_margin_with_distance_loss"]
+__all__ = [*_native, "gumbel_softmax", "multi_head_attention_forward", "triplet_margin_with_distance_loss"]
 
 
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
