@@ -71,7 +71,7 @@ def _project(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    weights: Tensor | tuple[Tensor, Tensor, Tensor],
+    weights: Tensor | tuple[Tensor, ...],
     bias: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The three projections, in one product where they have the same input."""
@@ -96,7 +96,7 @@ def _multi_head_attention(
     key: Tensor,
     value: Tensor,
     heads: int,
-    weights: Tensor | tuple[Tensor, Tensor, Tensor],
+    weights: Tensor | tuple[Tensor, ...],
     bias: Tensor | None,
     bias_k: Tensor | None,
     bias_v: Tensor | None,

@@ -57,6 +57,7 @@ class _Layer(Module):
     """What encoder and decoder layers share: the feed-forward part, and where the norms stand."""
 
     norm_first: bool
+    activation: Callable[[Tensor], Tensor]
 
     def _add_feed_forward(
         self, d_model: int, dim_feedforward: int, dropout: float, bias: bool, device: Any, dtype: Any
@@ -79,11 +80,6 @@ class _Layer(Module):
     def _residual(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: Module, dropout: Module) -> Tensor:
         """x + part(x), normalised after the sum or (norm_first) before the part."""
         return x + dropout(part(norm(x))) if self.norm_first else norm(x + dropout(part(x)))
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if not hasattr(self, "activation"):
-            self.activation = F.relu
 
 
 class TransformerEncoderLayer(_Layer):
