@@ -32,7 +32,7 @@ void strip(int64_t k, const S* a, int64_t a_row, const S* b, S* sums, bool add) 
   constexpr int W = D::width;
   typename D::V sum[MR][NV];
   for (int i = 0; i < MR; ++i)
-    for (int v = 0; v < NV; ++v) sum[i][v] = add ? D::load(sums + (i * NV + v) * W) : D::zero();
+    for (int v = 0; v < NV; ++v) sum[i][v] = D::zero();
   for (int64_t p = 0; p < k; ++p, b += NV * W) {
     typename D::V column[NV];
     for (int v = 0; v < NV; ++v) column[v] = D::load(b + v * W);
@@ -41,8 +41,14 @@ void strip(int64_t k, const S* a, int64_t a_row, const S* b, S* sums, bool add) 
       for (int v = 0; v < NV; ++v) sum[i][v] = D::fma(x, column[v], sum[i][v]);
     }
   }
-  for (int i = 0; i < MR; ++i)
-    for (int v = 0; v < NV; ++v) D::store(sums + (i * NV + v) * W, sum[i][v]);
+  S* to = sums;
+  if (add) {
+    for (int i = 0; i < MR; ++i)
+      for (int v = 0; v < NV; ++v, to += W) D::store(to, D::load(to) + sum[i][v]);
+  } else {
+    for (int i = 0; i < MR; ++i)
+      for (int v = 0; v < NV; ++v, to += W) D::store(to, sum[i][v]);
+  }
 }
 
 template <class S> using Strip = void (*)(int64_t k, const S* a, int64_t a_row, const S* b, S* sums, bool add);
