@@ -140,7 +140,9 @@ struct RnnArgs {
   const int64_t *sizes, *first;
   const void *w_hh, *b_hh, *w_hr;            // [gates * hidden, output], [gates * hidden] or null, [output, hidden] or null
   const void *h0, *c0;                       // [batch, output], [batch, hidden]; null: zeros
-  // Forward: g in, and out what backward reads where `keep`: lstm i f g o, gru r z n q_n, gru_before r z n (r h), four parts
+  const void *x; int64_t x_row, in;          // forward: null, or the rows of the input, and g is made of them on the way
+  const void *w_ih, *b_ih;                   // [gates * hidden, in], [gates * hidden] or null; read beside x
+  // Forward: g in (without x), and out what backward reads where `keep`: lstm i f g o, gru r z n q_n, gru_before r z n (r h), four parts
   // in a row of gates_row; tanh and relu: y itself.
   bool keep;
   void* gates; int64_t gates_row;

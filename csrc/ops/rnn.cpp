@@ -268,6 +268,10 @@ Grads layer_backward(const Tape& tape, const Tensor& y, std::span<const Tensor> 
   return grads;
 }
 
+// Sequences in a batch from which the kernel makes the input's part of the gates on the way: then a step's rows fill the
+// strips of both products, and the gates of all steps need not go through memory twice. (docs/kernels/rnn.md has the gains.)
+constexpr int64_t kTogether = 32;
+
 // x [..., in] in rows by time -> y [..., directions * output], h_n and c_n [directions, batch, ...].
 RnnResult rnn_layer(const Layer& l, const Tensor& x_, const Tensor& h0_, const Tensor& c0_, std::span<const Weights> weights) {
   DType type = compute_of(x_);
@@ -283,10 +287,12 @@ RnnResult rnn_layer(const Layer& l, const Tensor& x_, const Tensor& h0_, const T
   for (int64_t d = 0; d < l.directions; ++d) {
     Weights w = plain(weights[d], type);
     RnnArgs r = arguments(l, type, d, w, h0, c0, y);
-    Tensor gates = l.kept() ? empty({rows, l.kept()}, type, x.device()) : Tensor();
+    bool together = batch >= kTogether, needed = keep || !together || l.cell == Rnn::gru_before;
+    Tensor gates = l.kept() && needed ? empty({rows, l.kept()}, type, x.device()) : Tensor();
     r.keep = keep;
     r.gates = gates.defined() ? gates.data() : r.y, r.gates_row = gates.defined() ? l.kept() : r.y_row;
-    product(l.name, x, rows, parts * h, in, {x.data(), in, 1}, {w.w_ih.data(), 1, in}, {r.gates, r.gates_row, 1}, 0, w.b_ih);
+    if (together) r.x = x.data(), r.x_row = r.in = in, r.w_ih = w.w_ih.data(), r.b_ih = data_of(w.b_ih);
+    else product(l.name, x, rows, parts * h, in, {x.data(), in, 1}, {w.w_ih.data(), 1, in}, {r.gates, r.gates_row, 1}, 0, w.b_ih);
     if (keep && l.has_c()) tape.c[d] = empty({rows, h}, type, x.device());
     if (w.w_hr.defined()) tape.unprojected[d] = empty({rows, h}, type, x.device());
     r.c = writable(tape.c[d]), r.unprojected = writable(tape.unprojected[d]);

@@ -70,6 +70,7 @@ template <class S, Rnn cell> struct Forward {
 
   const RnnArgs& r;
   Blocks<S> main, second;      // h w_hh^T; and r h w_hn^T (gru_before) or h w_hr^T (projected)
+  Blocks<S> main_input, second_input;  // where x is there: x w_ih^T, in blocks of the same units
   S* state[2] = {nullptr, nullptr};  // h before and after a step, in turns
   int64_t state_row;
 
@@ -78,12 +79,19 @@ template <class S, Rnn cell> struct Forward {
     if (cell == Rnn::gru_before) {
       main = Blocks<S>::of_rows(r.w_hh, h, h, 2);
       second = Blocks<S>::of_rows(static_cast<const S*>(r.w_hh) + 2 * h * h, h, h, 1);
+      if (r.x) main_input = Blocks<S>::of_rows(r.w_ih, r.in, h, 2);
+      if (r.x) second_input = Blocks<S>::of_rows(static_cast<const S*>(r.w_ih) + 2 * h * r.in, r.in, h, 1);
     } else {
-      main = Blocks<S>::of_rows(r.w_hh, r.output, h, cell == Rnn::lstm ? 4 : cell == Rnn::gru ? 3 : 1);
+      const int gates = cell == Rnn::lstm ? 4 : cell == Rnn::gru ? 3 : 1;
+      main = Blocks<S>::of_rows(r.w_hh, r.output, h, gates);
+      if (r.x) main_input = Blocks<S>::of_rows(r.w_ih, r.in, h, gates);
       if (projects(r)) second = Blocks<S>::of_rows(r.w_hr, h, r.output, 1);
     }
   }
 
+  static constexpr int kBlocks = 4;
+  const Blocks<S>& blocks(int i) const { return i == 0 ? main : i == 1 ? second : i == 2 ? main_input : second_input; }
+  Blocks<S>& blocks(int i) { return const_cast<Blocks<S>&>(static_cast<const Forward*>(this)->blocks(i)); }
   int64_t state_bytes() const { return round_up(2 * r.batch * state_row * int64_t(sizeof(S)), 64); }
   int64_t phases() const { return r.steps * (two_phases(r) ? 2 : 1); }
 
@@ -107,13 +115,15 @@ template <class S, Rnn cell> struct Forward {
     const Blocks<S>& blocks;
     const S* a;
     int64_t a_row;
+    const Blocks<S>& input;
   };
   Product product(int64_t step, bool is_second) const {
     const int64_t row = r.first[step];
-    if (!is_second) return {main, state[step & 1], state_row};
-    if (cell == Rnn::lstm) return {second, static_cast<const S*>(r.unprojected) + row * r.hidden, r.hidden};
-    return {second, gates_at(row) + 3 * r.hidden, r.gates_row};
+    if (!is_second) return {main, state[step & 1], state_row, main_input};
+    if (cell == Rnn::lstm) return {second, static_cast<const S*>(r.unprojected) + row * r.hidden, r.hidden, second_input};
+    return {second, gates_at(row) + 3 * r.hidden, r.gates_row, second_input};
   }
+
   // Blocks [block, end) of rows [row, row_end) of the batch.
   void run(int64_t phase, int64_t block, int64_t end, int64_t row, int64_t row_end) const {
     const bool is_second = two_phases(r) && phase % 2;
@@ -123,12 +133,18 @@ template <class S, Rnn cell> struct Forward {
     const Product x = product(step, is_second);
     const Blocks<S>& b = x.blocks;
     const int64_t limit = most_rows(b.all_vectors()), strips = (row_end - row + limit - 1) / limit;
-    alignas(64) S sums[kSums * Simd<S>::width];
+    alignas(64) S sums[kSums * Simd<S>::width], input[kSums * Simd<S>::width];
     for (; block < end; ++block) {
+      const typename Blocks<S>::OfBlock multiply{block};
       for (int64_t n = 0; n < strips; ++n) {
         const int64_t i = row + (row_end - row) * n / strips, rows = row + (row_end - row) * (n + 1) / strips - i;
-        typename Blocks<S>::OfBlock{block}(b, rows, x.a + i * x.a_row, x.a_row, sums, 0, b.k, false);
-        finish(step, is_second, i, rows, block * b.width(), b.units_of(block), {sums, b.lead(), b.width()});
+        if (x.input.blocks) {
+          const S* from = static_cast<const S*>(r.x) + (r.first[step] + i) * r.x_row;
+          multiply(x.input, rows, from, r.x_row, input, 0, r.in, false);
+        }
+        multiply(b, rows, x.a + i * x.a_row, x.a_row, sums, 0, b.k, false);
+        const Sums<S> products = {sums, b.lead(), b.width()}, inputs = {x.input.blocks ? input : nullptr, b.lead(), b.width()};
+        finish(step, is_second, i, rows, block * b.width(), b.units_of(block), products, inputs);
       }
     }
   }
@@ -139,97 +155,101 @@ template <class S, Rnn cell> struct Forward {
     const Product x = product(step, is_second);
     const Blocks<S>& b = x.blocks;
     typename Blocks<S>::OfWhole{scratch}(b, rows, x.a, x.a_row, sums, 0, b.k, false);
-    finish(step, is_second, 0, rows, 0, b.units, {sums, b.gates * b.units, b.units});
+    finish(step, is_second, 0, rows, 0, b.units, {sums, b.gates * b.units, b.units}, {nullptr, 0, 0});
   }
 
-  TESSEL_FLATTEN void finish(int64_t step, bool is_second, int64_t i, int64_t rows, int64_t j, int64_t n, Sums<S> sums) const {
+  TESSEL_FLATTEN void finish(int64_t step, bool is_second, int64_t i, int64_t rows, int64_t j, int64_t n, Sums<S> sums, Sums<S> inputs) const {
     for (int64_t q = 0; q < rows; ++q) {
       each_lanes<V>(n, [&](int64_t u, auto lanes) {
-        const int64_t at = i + q, unit = j + u;
+        const Spot at = {step, i + q, r.first[step] + i + q, j + u, q, u, sums, inputs};
         if constexpr (cell == Rnn::lstm) {
-          if (is_second) put_h(step, at, unit, lanes, sums(q, 0, u, lanes));
-          else lstm(step, at, unit, lanes, sums, q, u);
+          if (is_second) put_h(at, lanes, sums(q, 0, u, lanes));
+          else lstm(at, lanes);
         } else if constexpr (cell == Rnn::gru) {
-          gru(step, at, unit, lanes, sums, q, u);
+          gru(at, lanes);
         } else if constexpr (cell == Rnn::gru_before) {
-          if (is_second) gru_candidate(step, at, unit, lanes, sums(q, 0, u, lanes));
-          else gru_gates(step, at, unit, lanes, sums, q, u);
+          if (is_second) gru_candidate(at, lanes);
+          else gru_gates(at, lanes);
         } else {
-          V x = gate(step, at, 0, unit, lanes) + (sums(q, 0, u, lanes) + bias(0, unit, lanes));
-          put_h(step, at, unit, lanes, nonlinear(x));
+          put_h(at, lanes, nonlinear(input(at, 0, 0, lanes) + recurrent(at, 0, 0, lanes)));
         }
       });
     }
   }
 
  private:
+  // A vector of units of one sequence in one step, and where its sums are.
+  struct Spot {
+    int64_t step, sequence, row, unit, q, u;
+    const Sums<S>& sums;
+    const Sums<S>& inputs;
+  };
+
   S* gates_at(int64_t row) const { return static_cast<S*>(r.gates) + row * r.gates_row; }
-  V gate(int64_t step, int64_t i, int g, int64_t unit, auto lanes) const {
-    return get(gates_at(r.first[step] + i) + g * r.hidden + unit, lanes);
+  V kept(const Spot& at, int g, auto lanes) const { return get(gates_at(at.row) + g * r.hidden + at.unit, lanes); }
+  void keep(const Spot& at, int g, auto lanes, V v) const { put(v, gates_at(at.row) + g * r.hidden + at.unit, lanes); }
+  V bias(const void* all, int g, const Spot& at, auto lanes) const {
+    return all ? get(static_cast<const S*>(all) + g * r.hidden + at.unit, lanes) : V(0);
   }
-  void put_gate(int64_t step, int64_t i, int g, int64_t unit, auto lanes, V v) const {
-    put(v, gates_at(r.first[step] + i) + g * r.hidden + unit, lanes);
+  // What the input and what the state gives to gate g, which is part `of` the product's.
+  V input(const Spot& at, int g, int of, auto lanes) const {
+    return at.inputs.p ? at.inputs(at.q, of, at.u, lanes) + bias(r.b_ih, g, at, lanes) : kept(at, g, lanes);
   }
-  V bias(int g, int64_t unit, auto lanes) const {
-    return r.b_hh ? get(static_cast<const S*>(r.b_hh) + g * r.hidden + unit, lanes) : V(0);
-  }
+  V recurrent(const Spot& at, int g, int of, auto lanes) const { return at.sums(at.q, of, at.u, lanes) + bias(r.b_hh, g, at, lanes); }
+  V gate(const Spot& at, int g, auto lanes) const { return sigmoid(input(at, g, g, lanes) + recurrent(at, g, g, lanes)); }
+
   static V nonlinear(V x) {
     if constexpr (cell == Rnn::relu) return Function<Unary::relu>::value(x, Params{});
     else return squash(x);
   }
-  V before(int64_t step, int64_t i, int64_t unit, auto lanes) const { return get(state[step & 1] + i * state_row + unit, lanes); }
-  void put_h(int64_t step, int64_t i, int64_t unit, auto lanes, V h) const {
-    put(h, static_cast<S*>(r.y) + (r.first[step] + i) * r.y_row + unit, lanes);
-    put(h, state[(step + 1) & 1] + i * state_row + unit, lanes);
-    const int64_t following = step + 1 < r.steps ? r.sizes[step + 1] : 0;
-    if (i >= following) put(h, static_cast<S*>(r.h_n) + i * r.output + unit, lanes);
+  V before(const Spot& at, auto lanes) const { return get(state[at.step & 1] + at.sequence * state_row + at.unit, lanes); }
+  void put_h(const Spot& at, auto lanes, V h) const {
+    put(h, static_cast<S*>(r.y) + at.row * r.y_row + at.unit, lanes);
+    put(h, state[(at.step + 1) & 1] + at.sequence * state_row + at.unit, lanes);
+    const int64_t following = at.step + 1 < r.steps ? r.sizes[at.step + 1] : 0;
+    if (at.sequence >= following) put(h, static_cast<S*>(r.h_n) + at.sequence * r.output + at.unit, lanes);
   }
 
-  void lstm(int64_t step, int64_t at, int64_t unit, auto lanes, Sums<S> sums, int64_t q, int64_t u) const {
-    V in = sigmoid(gate(step, at, 0, unit, lanes) + (sums(q, 0, u, lanes) + bias(0, unit, lanes)));
-    V forget = sigmoid(gate(step, at, 1, unit, lanes) + (sums(q, 1, u, lanes) + bias(1, unit, lanes)));
-    V fresh = squash(gate(step, at, 2, unit, lanes) + (sums(q, 2, u, lanes) + bias(2, unit, lanes)));
-    V out = sigmoid(gate(step, at, 3, unit, lanes) + (sums(q, 3, u, lanes) + bias(3, unit, lanes)));
-    S* running = static_cast<S*>(r.c_n) + at * r.hidden + unit;
+  void lstm(const Spot& at, auto lanes) const {
+    V in = gate(at, 0, lanes), forget = gate(at, 1, lanes), out = gate(at, 3, lanes);
+    V fresh = squash(input(at, 2, 2, lanes) + recurrent(at, 2, 2, lanes));
+    S* running = static_cast<S*>(r.c_n) + at.sequence * r.hidden + at.unit;
     V c = fma(forget, get(running, lanes), in * fresh);
     V h = out * squash(c);
     put(c, running, lanes);
     if (r.keep) {
-      put_gate(step, at, 0, unit, lanes, in);
-      put_gate(step, at, 1, unit, lanes, forget);
-      put_gate(step, at, 2, unit, lanes, fresh);
-      put_gate(step, at, 3, unit, lanes, out);
-      put(c, static_cast<S*>(r.c) + (r.first[step] + at) * r.hidden + unit, lanes);
+      keep(at, 0, lanes, in);
+      keep(at, 1, lanes, forget);
+      keep(at, 2, lanes, fresh);
+      keep(at, 3, lanes, out);
+      put(c, static_cast<S*>(r.c) + at.row * r.hidden + at.unit, lanes);
     }
-    if (projects(r)) put(h, static_cast<S*>(r.unprojected) + (r.first[step] + at) * r.hidden + unit, lanes);
-    else put_h(step, at, unit, lanes, h);
+    if (projects(r)) put(h, static_cast<S*>(r.unprojected) + at.row * r.hidden + at.unit, lanes);
+    else put_h(at, lanes, h);
   }
 
-  void gru(int64_t step, int64_t at, int64_t unit, auto lanes, Sums<S> sums, int64_t q, int64_t u) const {
-    V reset = sigmoid(gate(step, at, 0, unit, lanes) + (sums(q, 0, u, lanes) + bias(0, unit, lanes)));
-    V update = sigmoid(gate(step, at, 1, unit, lanes) + (sums(q, 1, u, lanes) + bias(1, unit, lanes)));
-    V part = sums(q, 2, u, lanes) + bias(2, unit, lanes);
-    V fresh = squash(fma(reset, part, gate(step, at, 2, unit, lanes)));
+  void gru(const Spot& at, auto lanes) const {
+    V reset = gate(at, 0, lanes), update = gate(at, 1, lanes), part = recurrent(at, 2, 2, lanes);
+    V fresh = squash(fma(reset, part, input(at, 2, 2, lanes)));
     if (r.keep) {
-      put_gate(step, at, 0, unit, lanes, reset);
-      put_gate(step, at, 1, unit, lanes, update);
-      put_gate(step, at, 2, unit, lanes, fresh);
-      put_gate(step, at, 3, unit, lanes, part);
+      keep(at, 0, lanes, reset);
+      keep(at, 1, lanes, update);
+      keep(at, 2, lanes, fresh);
+      keep(at, 3, lanes, part);
     }
-    put_h(step, at, unit, lanes, fma(update, before(step, at, unit, lanes) - fresh, fresh));
+    put_h(at, lanes, fma(update, before(at, lanes) - fresh, fresh));
   }
 
-  void gru_gates(int64_t step, int64_t at, int64_t unit, auto lanes, Sums<S> sums, int64_t q, int64_t u) const {
-    V reset = sigmoid(gate(step, at, 0, unit, lanes) + (sums(q, 0, u, lanes) + bias(0, unit, lanes)));
-    V update = sigmoid(gate(step, at, 1, unit, lanes) + (sums(q, 1, u, lanes) + bias(1, unit, lanes)));
-    put_gate(step, at, 0, unit, lanes, reset);
-    put_gate(step, at, 1, unit, lanes, update);
-    put_gate(step, at, 3, unit, lanes, reset * before(step, at, unit, lanes));
+  void gru_gates(const Spot& at, auto lanes) const {
+    V reset = gate(at, 0, lanes);
+    keep(at, 1, lanes, gate(at, 1, lanes));
+    keep(at, 3, lanes, reset * before(at, lanes));
+    if (r.keep) keep(at, 0, lanes, reset);
   }
-  void gru_candidate(int64_t step, int64_t at, int64_t unit, auto lanes, V sum) const {
-    V fresh = squash(gate(step, at, 2, unit, lanes) + (sum + bias(2, unit, lanes)));
-    if (r.keep) put_gate(step, at, 2, unit, lanes, fresh);
-    put_h(step, at, unit, lanes, fma(gate(step, at, 1, unit, lanes), before(step, at, unit, lanes) - fresh, fresh));
+  void gru_candidate(const Spot& at, auto lanes) const {
+    V fresh = squash(input(at, 2, 0, lanes) + recurrent(at, 2, 0, lanes));
+    if (r.keep) keep(at, 2, lanes, fresh);
+    put_h(at, lanes, fma(kept(at, 1, lanes), before(at, lanes) - fresh, fresh));
   }
 };
 
@@ -257,6 +277,9 @@ template <class S, Rnn cell> struct Backward {
     }
   }
 
+  static constexpr int kBlocks = 2;
+  const Blocks<S>& blocks(int i) const { return i ? second : main; }
+  Blocks<S>& blocks(int i) { return i ? second : main; }
   int64_t state_bytes() const { return 0; }
   int64_t phases() const { return r.steps * (two_phases(r) ? 2 : 1) + 1; }
 
@@ -441,7 +464,9 @@ template <class Pass> int64_t pass_scratch(const Pass& pass, const RnnArgs& r) {
     const int64_t sums = most(sums_bytes(pass.main, r.batch), sums_bytes(pass.second, r.batch));
     return pass.state_bytes() + sums + most(whole_scratch(pass.main, r.batch), whole_scratch(pass.second, r.batch));
   }
-  return pass.state_bytes() + round_up(pass.main.bytes(), 64) + round_up(pass.second.bytes(), 64) + Team::bytes(way.by_units);
+  int64_t bytes = pass.state_bytes() + Team::bytes(way.by_units);
+  for (int i = 0; i < Pass::kBlocks; ++i) bytes += round_up(pass.blocks(i).bytes(), 64);
+  return bytes;
 }
 
 template <class Pass> void run_pass(Pass& pass, const RnnArgs& r, char* scratch) {
@@ -456,8 +481,11 @@ template <class Pass> void run_pass(Pass& pass, const RnnArgs& r, char* scratch)
     for (int64_t phase = 0; phase < phases; ++phase) pass.run_whole(phase, sums, scratch);
     return;
   }
-  pass.main.packed = reinterpret_cast<S*>(scratch), scratch += round_up(pass.main.bytes(), 64);
-  pass.second.packed = reinterpret_cast<S*>(scratch), scratch += round_up(pass.second.bytes(), 64);
+  int64_t all_blocks = 0;
+  for (int i = 0; i < Pass::kBlocks; ++i) {
+    pass.blocks(i).packed = reinterpret_cast<S*>(scratch), scratch += round_up(pass.blocks(i).bytes(), 64);
+    all_blocks += pass.blocks(i).blocks;
+  }
   auto blocks_of = [&](int64_t phase) { return two_phases(r) && phase % 2 ? pass.second.blocks : pass.main.blocks; };
 
   if (way.by_units > 1) {  // phase 0 packs: every thread what it will read
@@ -465,8 +493,10 @@ template <class Pass> void run_pass(Pass& pass, const RnnArgs& r, char* scratch)
     auto part = [&](int64_t phase, int64_t n) {
       auto cut = [&](int64_t blocks, int64_t at) { return blocks * at / way.by_units; };
       if (phase == 0) {
-        for (int64_t b = cut(pass.main.blocks, n); b < cut(pass.main.blocks, n + 1); ++b) pass.main.pack(b);
-        for (int64_t b = cut(pass.second.blocks, n); b < cut(pass.second.blocks, n + 1); ++b) pass.second.pack(b);
+        for (int i = 0; i < Pass::kBlocks; ++i) {
+          const auto& b = pass.blocks(i);
+          for (int64_t block = cut(b.blocks, n); block < cut(b.blocks, n + 1); ++block) b.pack(block);
+        }
       } else {
         const int64_t blocks = blocks_of(phase - 1);
         pass.run(phase - 1, cut(blocks, n), cut(blocks, n + 1), 0, r.batch);
@@ -482,11 +512,13 @@ template <class Pass> void run_pass(Pass& pass, const RnnArgs& r, char* scratch)
 
   auto pack = [&](int64_t begin, int64_t end, int) {
     for (int64_t n = begin; n < end; ++n) {
-      if (n < pass.main.blocks) pass.main.pack(n);
-      else pass.second.pack(n - pass.main.blocks);
+      int64_t block = n;
+      int i = 0;
+      for (; block >= pass.blocks(i).blocks; ++i) block -= pass.blocks(i).blocks;
+      pass.blocks(i).pack(block);
     }
   };
-  for_tasks(pass.main.blocks + pass.second.blocks, pass.main.k * pass.main.lead() / 8, way.by_rows > 1, pack);
+  for_tasks(all_blocks, pass.main.k * pass.main.lead() / 8, way.by_rows > 1, pack);
   auto rows = [&](int64_t begin, int64_t end, int) {
     const Flush flush;
     for (int64_t part = begin; part < end; ++part)
