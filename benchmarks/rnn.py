@@ -1,4 +1,4 @@
-"""Recurrent layers, forward and with all gradients: one sequence to many, narrow to wide; packed, bidirectional, stacked."""
+"""Recurrent layers, forward and with all gradients: one sequence to many, narrow to wide, packed, both directions."""
 
 from benchmarks import case, floats
 from benchmarks.ops import with_gradient
