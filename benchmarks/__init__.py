@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 
-GROUPS = ("ops", "elementwise", "rows", "picking", "gemm", "conv", "optim", "models")  # modules of cases, as reported
+GROUPS = ("ops", "elementwise", "rows", "picking", "gemm", "conv", "rnn", "optim", "models")  # modules of cases, as reported
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ Grads layer_backward(const Tape& tape, const Tensor& y, std::span<const Tensor> 
   int64_t rows = lengths.rows, batch = lengths.batch, in = x.size(-1), h = l.hidden, out = l.output, parts = gates_of(l.cell);
   int64_t width = l.cell == Rnn::gru ? 4 * h : parts * h;
   Tensor dx = needs[0] ? empty(inputs[0].sizes(), type, x.device()) : Tensor();
-  Tensor dh0 = empty({l.directions, batch, out}, type, x.device()), dc0 = l.has_c() ? empty({l.directions, batch, h}, type, x.device()) : Tensor();
+  Tensor dh0 = needs[1] ? empty({l.directions, batch, out}, type, x.device()) : Tensor(), dc0 = l.has_c() ? empty({l.directions, batch, h}, type, x.device()) : Tensor();
   std::vector<Weights> dw(l.directions);
   for (int64_t d = 0; d < l.directions; ++d) {
     Weights w;
@@ -213,7 +213,7 @@ Grads layer_backward(const Tape& tape, const Tensor& y, std::span<const Tensor> 
     if (dh_n.defined()) r.dh_n = at(dh_n, d * batch * out);
     if (dc_n.defined()) r.dc_n = at(dc_n, d * batch * h);
     r.dgates = dgates.data(), r.dprojected = writable(dprojected), r.h_before = writable(h_before);
-    r.dh0 = at(dh0, d * batch * out);
+    if (needs[1]) r.dh0 = at(dh0, d * batch * out);
     if (l.has_c()) r.dc0 = at(dc0, d * batch * h);
     {
       Scratch scratch(kernels(x).rnn_backward_scratch(r), x.device());
@@ -262,15 +262,18 @@ Grads layer_backward(const Tape& tape, const Tensor& y, std::span<const Tensor> 
     }
   }
   Grads grads;
-  grads.push_back(dx), grads.push_back(needs[1] ? dh0 : Tensor()), grads.push_back(l.has_c() && needs[2] ? dc0 : Tensor());
+  grads.push_back(dx), grads.push_back(dh0), grads.push_back(l.has_c() && needs[2] ? dc0 : Tensor());
   for (int64_t d = 0; d < l.directions; ++d)
     for (int i = 0; i < Weights::count; ++i) grads.push_back(dw[d][i]);
   return grads;
 }
 
-// Sequences in a batch from which the kernel makes the input's part of the gates on the way: then a step's rows fill the
-// strips of both products, and the gates of all steps need not go through memory twice. (docs/kernels/rnn.md has the gains.)
-constexpr int64_t kTogether = 32;
+// Whether the kernel makes the input's part of the gates on the way: where a step has the rows for it, and the weights are
+// packed anyway, the gates need not go through memory twice (docs/kernels/rnn.md has the gains). Matrix units, which only
+// the product over all steps has, gain more.
+bool together(const Tensor& x, const Lengths& lengths) {
+  return lengths.batch >= 4 && lengths.rows >= 32 && std::string_view(kernels(x).name) != "amx";
+}
 
 // x [..., in] in rows by time -> y [..., directions * output], h_n and c_n [directions, batch, ...].
 RnnResult rnn_layer(const Layer& l, const Tensor& x_, const Tensor& h0_, const Tensor& c0_, std::span<const Weights> weights) {
@@ -287,11 +290,11 @@ RnnResult rnn_layer(const Layer& l, const Tensor& x_, const Tensor& h0_, const T
   for (int64_t d = 0; d < l.directions; ++d) {
     Weights w = plain(weights[d], type);
     RnnArgs r = arguments(l, type, d, w, h0, c0, y);
-    bool together = batch >= kTogether, needed = keep || !together || l.cell == Rnn::gru_before;
+    bool on_the_way = together(x, *l.lengths), needed = keep || !on_the_way || l.cell == Rnn::gru_before;
     Tensor gates = l.kept() && needed ? empty({rows, l.kept()}, type, x.device()) : Tensor();
     r.keep = keep;
     r.gates = gates.defined() ? gates.data() : r.y, r.gates_row = gates.defined() ? l.kept() : r.y_row;
-    if (together) r.x = x.data(), r.x_row = r.in = in, r.w_ih = w.w_ih.data(), r.b_ih = data_of(w.b_ih);
+    if (on_the_way) r.x = x.data(), r.x_row = r.in = in, r.w_ih = w.w_ih.data(), r.b_ih = data_of(w.b_ih);
     else product(l.name, x, rows, parts * h, in, {x.data(), in, 1}, {w.w_ih.data(), 1, in}, {r.gates, r.gates_row, 1}, 0, w.b_ih);
     if (keep && l.has_c()) tape.c[d] = empty({rows, h}, type, x.device());
     if (w.w_hr.defined()) tape.unprojected[d] = empty({rows, h}, type, x.device());

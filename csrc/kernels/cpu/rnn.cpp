@@ -253,9 +253,9 @@ template <class S, Rnn cell> struct Forward {
   }
 };
 
-// ---- backward: steps in the other order. dh0 and dc0 run along: what is known so far of the gradients of the state before
-// the step last done, for sequences not yet reached those of h_n and c_n. The main phase of a step completes dh, by the
-// product of the step after it, and takes it to the gates.
+// ---- backward: steps in the other order. dh0 (where nobody wants it, scratch in its place) and dc0 run along: what is known
+// so far of the gradients of the state before the step last done, for sequences not yet reached those of h_n and c_n. The
+// main phase of a step completes dh, by the product of the step after it, and takes it to the gates.
 
 template <class S, Rnn cell> struct Backward {
   using V = VecOf<S>;
@@ -263,6 +263,7 @@ template <class S, Rnn cell> struct Backward {
   const RnnArgs& r;
   Blocks<S> main, second;      // dq w_hh; and dn w_hn (gru_before) or dh w_hr (projected)
   int64_t dgates_row;
+  S* dh = static_cast<S*>(r.dh0);
 
   explicit Backward(const RnnArgs& args) : r(args) {
     const int64_t h = r.hidden;
@@ -280,11 +281,12 @@ template <class S, Rnn cell> struct Backward {
   static constexpr int kBlocks = 2;
   const Blocks<S>& blocks(int i) const { return i ? second : main; }
   Blocks<S>& blocks(int i) { return i ? second : main; }
-  int64_t state_bytes() const { return 0; }
-  int64_t phases() const { return r.steps * (two_phases(r) ? 2 : 1) + 1; }
+  int64_t state_bytes() const { return r.dh0 ? 0 : round_up(r.batch * r.output * int64_t(sizeof(S)), 64); }
+  int64_t phases() const { return r.steps * (two_phases(r) ? 2 : 1) + (r.dh0 ? 1 : 0); }
 
-  void begin(char*) {
-    start(r.dh0, r.dh_n, r.output);
+  void begin(char* scratch) {
+    if (!r.dh0) dh = reinterpret_cast<S*>(scratch);
+    start(dh, r.dh_n, r.output);
     if (cell == Rnn::lstm) start(r.dc0, r.dc_n, r.hidden);
   }
 
@@ -371,54 +373,54 @@ template <class S, Rnn cell> struct Backward {
 
   // dh of a row is complete: what the step after has left for it, or passes on through its product.
   void state(int64_t step, int64_t i, int64_t unit, auto lanes, bool has_product, V sum) const {
-    S* running = static_cast<S*>(r.dh0) + i * r.output + unit;
-    V dh = !has_product ? get(running, lanes) : is_gru(cell) ? get(running, lanes) + sum : sum;
+    S* running = dh + i * r.output + unit;
+    V dy = !has_product ? get(running, lanes) : is_gru(cell) ? get(running, lanes) + sum : sum;
     if (step < 0 || i >= r.sizes[step]) {
-      put(dh, running, lanes);
+      put(dy, running, lanes);
       return;
     }
-    if (r.dy) dh = dh + get(static_cast<const S*>(r.dy) + (r.first[step] + i) * r.dy_row + unit, lanes);
+    if (r.dy) dy = dy + get(static_cast<const S*>(r.dy) + (r.first[step] + i) * r.dy_row + unit, lanes);
     if (r.h_before) put(h_before(step, i, unit, lanes), static_cast<S*>(r.h_before) + (r.first[step] + i) * r.output + unit, lanes);
     if constexpr (cell == Rnn::lstm) {
-      if (projects(r)) put(dh, static_cast<S*>(r.dprojected) + (r.first[step] + i) * r.output + unit, lanes);
-      else lstm(step, i, unit, lanes, dh);
+      if (projects(r)) put(dy, static_cast<S*>(r.dprojected) + (r.first[step] + i) * r.output + unit, lanes);
+      else lstm(step, i, unit, lanes, dy);
     } else if constexpr (is_gru(cell)) {
-      gru(step, i, unit, lanes, dh, running);
+      gru(step, i, unit, lanes, dy, running);
     } else {
       V y = get(static_cast<const S*>(r.y) + (r.first[step] + i) * r.y_row + unit, lanes);
-      put_gate(step, i, 0, unit, lanes, Function<cell == Rnn::relu ? Unary::relu : Unary::tanh>::grad(y, y, dh, Params{}));
+      put_gate(step, i, 0, unit, lanes, Function<cell == Rnn::relu ? Unary::relu : Unary::tanh>::grad(y, y, dy, Params{}));
     }
   }
 
-  void lstm(int64_t step, int64_t i, int64_t unit, auto lanes, V dh) const {
+  void lstm(int64_t step, int64_t i, int64_t unit, auto lanes, V dy) const {
     V in = gate(step, i, 0, unit, lanes), forget = gate(step, i, 1, unit, lanes), fresh = gate(step, i, 2, unit, lanes), out = gate(step, i, 3, unit, lanes);
     V squashed = squash(get(static_cast<const S*>(r.c) + (r.first[step] + i) * r.hidden + unit, lanes));
     S* running = static_cast<S*>(r.dc0) + i * r.hidden + unit;
-    V dc = fma(dh * out, V(1) - squashed * squashed, get(running, lanes));
+    V dc = fma(dy * out, V(1) - squashed * squashed, get(running, lanes));
     put(dc * forget, running, lanes);
     put_gate(step, i, 0, unit, lanes, dc * fresh * (in * (V(1) - in)));
     put_gate(step, i, 1, unit, lanes, dc * c_before(step, i, unit, lanes) * (forget * (V(1) - forget)));
     put_gate(step, i, 2, unit, lanes, dc * in * (V(1) - fresh * fresh));
-    put_gate(step, i, 3, unit, lanes, dh * squashed * (out * (V(1) - out)));
+    put_gate(step, i, 3, unit, lanes, dy * squashed * (out * (V(1) - out)));
   }
 
-  void gru(int64_t step, int64_t i, int64_t unit, auto lanes, V dh, S* running) const {
+  void gru(int64_t step, int64_t i, int64_t unit, auto lanes, V dy, S* running) const {
     V reset = gate(step, i, 0, unit, lanes), update = gate(step, i, 1, unit, lanes), fresh = gate(step, i, 2, unit, lanes);
-    V dfresh = dh * (V(1) - update) * (V(1) - fresh * fresh);
-    put_gate(step, i, 1, unit, lanes, dh * (h_before(step, i, unit, lanes) - fresh) * (update * (V(1) - update)));
+    V dfresh = dy * (V(1) - update) * (V(1) - fresh * fresh);
+    put_gate(step, i, 1, unit, lanes, dy * (h_before(step, i, unit, lanes) - fresh) * (update * (V(1) - update)));
     put_gate(step, i, 2, unit, lanes, dfresh);
     if (cell == Rnn::gru_before) {
-      put(dh, running, lanes);  // gru_reset has the rest
+      put(dy, running, lanes);  // gru_reset has the rest
       return;
     }
     put_gate(step, i, 0, unit, lanes, dfresh * gate(step, i, 3, unit, lanes) * (reset * (V(1) - reset)));
     put_gate(step, i, 3, unit, lanes, dfresh * reset);
-    put(dh * update, running, lanes);
+    put(dy * update, running, lanes);
   }
 
   void gru_reset(int64_t step, int64_t i, int64_t unit, auto lanes, V dreset_h) const {
     V reset = gate(step, i, 0, unit, lanes), update = gate(step, i, 1, unit, lanes);
-    S* running = static_cast<S*>(r.dh0) + i * r.output + unit;
+    S* running = dh + i * r.output + unit;
     put_gate(step, i, 0, unit, lanes, dreset_h * h_before(step, i, unit, lanes) * (reset * (V(1) - reset)));
     put(fma(get(running, lanes), update, dreset_h * reset), running, lanes);
   }
