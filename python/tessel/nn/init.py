@@ -148,7 +148,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         tensor.zero_()
         for group in range(groups):
             for channel in range(min(outputs, inputs)):
-                tensor[(group * outputs + channel, channel, *middle)] = 1
+                centre = (group * outputs + channel, channel, *middle)
+                tensor[centre] = 1
     return tensor
 
 
