@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-
-GROUPS = ("ops", "elementwise", "rows", "picking", "gemm", "conv", "rnn", "optim", "models")  # modules of cases, as reported
+# Modules of cases, in the order they are reported in.
+GROUPS = ("ops", "elementwise", "rows", "picking", "gemm", "conv", "rnn", "attention", "optim", "models")
 
 
 @dataclass(frozen=True)

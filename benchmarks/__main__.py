@@ -185,7 +185,7 @@ def main():
     parser.add_argument("--only", metavar="REGEX", help="cases whose name it is found in")
     parser.add_argument("--specs", action="store_true", help="also every bench case of tests/specs")
     parser.add_argument("--list", action="store_true", help="print the cases and leave")
-    parser.add_argument("--quick", action="store_true", help="a fifth of the time; the noise is larger")
+    parser.add_argument("--quick", action="store_true", help="a third of the time; the noise is larger")
     parser.add_argument("--threads", type=int, help="of both libraries; default: what tessel chooses")
     parser.add_argument("--isa", choices=list(ISA), help="holds both libraries to an instruction set")
     parser.add_argument("--rival", choices=list(RIVALS), default="torch")
@@ -233,7 +233,7 @@ def main():
     if load > cores / 2:
         print(f"The machine is busy (load {load:.1f} on {cores} cores): figures will be noisy.", file=sys.stderr)
 
-    seconds, rounds = (0.3, 3) if args.quick else (1.5, 7)
+    seconds, rounds = (0.15, 3) if args.quick else (0.5, 5)
     rows, start = [], time.perf_counter()
     if startup_chosen:
         rows += import_rows(tessel, rival, repeats=3 if args.quick else 9)

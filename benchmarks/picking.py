@@ -27,6 +27,10 @@ for shape in (64, 6, 28, 28), (16, 64, 32, 32), (1, 64, 112, 112):
 both("max_pool1d(2), 64x64x256", (64, 64, 256), lambda torch, x: torch.nn.functional.max_pool1d(x, 2))
 
 
+def embed(torch, w, index):
+    return torch.nn.functional.embedding(index, w)
+
+
 def indexed(name, shape, index_shape, function, below=None):
     """function(torch, x, index) without and with the gradient of x; the index is below the first size of x."""
 
@@ -41,12 +45,18 @@ def indexed(name, shape, index_shape, function, below=None):
         return with_gradient(lambda: function(torch, x, index), x)
 
 
-indexed("embedding, 64x128 of 10000x64", (10000, 64), (64, 128), lambda torch, w, i: torch.nn.functional.embedding(i, w))
-indexed("embedding, 32 of 1000x256", (1000, 256), (32,), lambda torch, w, i: torch.nn.functional.embedding(i, w))
+indexed("embedding, 64x128 of 10000x64", (10000, 64), (64, 128), embed)
+indexed("embedding, 32 of 1000x256", (1000, 256), (32,), embed)
 indexed("gather, 4096x64 of 4096x256", (4096, 256), (4096, 64), lambda torch, x, i: x.gather(1, i), below=256)
 indexed("index_select of rows, 8192 of 10000x128", (10000, 128), (8192,), lambda torch, x, i: x.index_select(0, i))
 indexed("x[index], 8192 of 10000x128", (10000, 128), (8192,), lambda torch, x, i: x[i])
-indexed("take_along_dim, 4096x64 of 4096x256", (4096, 256), (4096, 64), lambda torch, x, i: x.take_along_dim(i, 1), below=256)
+indexed(
+    "take_along_dim, 4096x64 of 4096x256",
+    (4096, 256),
+    (4096, 64),
+    lambda torch, x, i: x.take_along_dim(i, 1),
+    below=256,
+)
 
 
 @case("index_add, 8192 rows into 1000x128")

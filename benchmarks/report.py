@@ -68,6 +68,13 @@ def text(rows, machine) -> str:
     ]
     lines.insert(1, "-" * len(lines[0]))
     lines += [f"  {row.name}: {row.note}" for row in rows if row.note]
+    strips = room_cells(rows)
+    widths = [max(len(row[i]) for row in strips) for i in range(5)]
+
+    def aligned(row):
+        return "  ".join(c.ljust(w) if i in (0, 4) else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths)))
+
+    lines += ["", *map(aligned, strips)]
     return "\n".join([*lines, "", summary(rows, machine)])
 
 
@@ -75,15 +82,43 @@ def threads(machine) -> str:
     return "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
 
 
+def mean_ratio(rows) -> float:
+    """The geometric mean of the rows' ratios."""
+    ratios = [row.ratio for row in rows if row.ratio is not None]
+    return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else math.nan
+
+
+def rooms(rows) -> dict[str, list[Row]]:
+    """The measured cases by group, in the order of the run; what starting costs is not among them."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.ratio is not None and row.group != "startup":
+            found.setdefault(row.group, []).append(row)
+    return found
+
+
 def summary(rows, machine) -> str:
     aimed = [row for row in rows if row.met is not None]
-    ratios = [row.ratio for row in rows if row.ratio is not None and row.group != "startup"]
-    mean = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else math.nan
+    by_room = rooms(rows)
+    means = [mean_ratio(found) for found in by_room.values()]
+    mean = math.exp(sum(map(math.log, means)) / len(means)) if means else math.nan
     return (
         f"{machine['cpu']}, {threads(machine)}, instruction set {machine['isa']}. "
-        f"Ratio is {machine['tessel']} / {machine['rival']}: below 1 tessel is faster; "
-        f"geometric mean of {len(ratios)}: {mean:.2f}. Aims met: {sum(row.met for row in aimed)} of {len(aimed)}."
+        f"Ratio is {machine['tessel']} / {machine['rival']}: below 1 tessel is faster; geometric mean of "
+        f"{sum(map(len, by_room.values()))} cases, the {len(by_room)} rooms weighing alike: {mean:.2f}. "
+        f"Aims met: {sum(row.met for row in aimed)} of {len(aimed)}."
     )
+
+
+def room_cells(rows) -> list[list[str]]:
+    """A line for each room: its cases, their mean, how many are slower than the rival's, and the slowest."""
+    lines = [["room", "cases", "mean ratio", "above 1.05", "the slowest case"]]
+    for group, found in rooms(rows).items():
+        slowest = max(found, key=lambda row: row.ratio)
+        above = sum(row.ratio > 1.05 for row in found)
+        worst = f"{slowest.ratio:.2f}: {slowest.name}"
+        lines.append([group, str(len(found)), f"{mean_ratio(found):.2f}", str(above), worst])
+    return lines
 
 
 def write_json(path: Path, rows, machine):
@@ -92,53 +127,56 @@ def write_json(path: Path, rows, machine):
 
 
 def write_picture(path: Path, rows, machine):
-    """Bars of the ratios on a logarithmic axis; left of 1 tessel is faster. A black tick is an aim, red one missed."""
+    """A strip of dots for each room, a dot for each case, on a logarithmic axis: left of 1 tessel is faster."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    rows = [row for row in rows if row.ratio is not None]
-    figure = Figure(figsize=(9, 1.2 + 0.24 * len(rows)), layout="constrained")
+    strips = rooms(rows)
+    figure = Figure(figsize=(10, 1.4 + 0.62 * len(strips)), layout="constrained")
     axes = figure.subplots()
-    colours = ["tab:red" if row.met is False else "tab:green" if row.ratio <= 1 else "tab:orange" for row in rows]
-    axes.barh(range(len(rows)), [row.ratio - 1 for row in rows], left=1, color=colours, height=0.7)
-    for i, row in enumerate(rows):
-        beyond = row.ratio > 1
-        axes.annotate(
-            f"{row.ratio:.2f}",
-            (row.ratio, i),
-            (3 if beyond else -3, 0),
-            textcoords="offset points",
-            ha="left" if beyond else "right",
-            va="center",
-            fontsize=7,
-        )
-        if row.aim is not None:
-            axes.plot([row.aim, row.aim], [i - 0.4, i + 0.4], color="black", linewidth=1.5)
+    for y, found in enumerate(strips.values()):
+        found = sorted(found, key=lambda row: row.ratio)
+        heights = [y + 0.24 * math.sin(2.4 * i) for i in range(len(found))]  # apart, so that none hides another
+        colours = ["tab:green" if row.ratio <= 1.05 else "tab:red" for row in found]
+        axes.scatter([row.ratio for row in found], heights, c=colours, s=14, alpha=0.6, linewidths=0)
+        mean = mean_ratio(found)
+        axes.plot([mean, mean], [y - 0.38, y + 0.38], color="black", linewidth=2)
+        axes.annotate(f"{mean:.2f}", (mean, y - 0.4), ha="center", va="bottom", fontsize=8, weight="bold")
+        axes.annotate(f" {found[-1].name}", (found[-1].ratio, heights[-1]), ha="left", va="center", fontsize=6)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set(
         xscale="log",
-        xlabel=f"{machine['tessel']} / {machine['rival']}, logarithmic: further left is better",
-        yticks=range(len(rows)),
-        yticklabels=[row.name for row in rows],
+        xlabel=f"{machine['tessel']} / {machine['rival']}, logarithmic; bars are geometric means",
+        yticks=range(len(strips)),
+        yticklabels=[f"{group} ({len(found)})" for group, found in strips.items()],
     )
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_xlim()
-    axes.set_xlim(low / 1.5, high * 1.5)
-    axes.tick_params(axis="y", labelsize=7)
+    axes.set_xlim(low / 1.2, high * 3)  # room for the names of the slowest
     axes.invert_yaxis()
     axes.set_title(f"{machine['cpu']}, {threads(machine)}", fontsize=9)
     figure.savefig(path, dpi=120)
 
 
+def markdown(lines, align) -> str:
+    rows = ["| " + " | ".join(line) + " |" for line in lines]
+    rows.insert(1, "| " + " | ".join(align) + " |")
+    return "\n".join(rows)
+
+
 def write_readme(path: Path, rows, machine):
-    """Puts the table between the README's two markers, and leaves every other byte as it was."""
+    """Puts the tables between the README's two markers, and leaves every other byte as it was: the rooms, then what has
+    an aim and the whole models one by one."""
     readme = path.read_text()
     before, found, rest = readme.partition(BEGIN)
     _, closed, after = rest.partition(END)
     if not found or not closed:
         raise SystemExit(f"{path.name} has no markers {BEGIN} and {END} to write the speed table between")
-    lines = ["| " + " | ".join(row) + " |" for row in (header(machine), *(row.cells for row in rows))]
-    lines.insert(1, "| --- | ---: | ---: | ---: | ---: | :---: |")
-    path.write_text(f"{before}{BEGIN}\n{summary(rows, machine)}\n\n" + "\n".join(lines) + f"\n{END}{after}")
+    single = [row for row in rows if row.met is not None or row.group == "models"]
+    tables = [
+        markdown(room_cells(rows), ["---", "---:", "---:", "---:", "---"]),
+        markdown([header(machine), *(row.cells for row in single)], ["---", "---:", "---:", "---:", "---:", ":---:"]),
+    ]
+    path.write_text(f"{before}{BEGIN}\n{summary(rows, machine)}\n\n" + "\n\n".join(tables) + f"\n{END}{after}")

@@ -12,7 +12,14 @@ FOLDS = {
     "norm": lambda x, *dim: x.norm(2, *dim),
 }
 for name, fold in FOLDS.items():
-    for shape, *dim in ((1024,),), ((1 << 20,),), ((1024, 1024), 0), ((1024, 1024), 1), ((64, 32, 512), 1), ((65536, 16), 1):
+    for shape, *dim in (
+        ((1024,),),
+        ((1 << 20,),),
+        ((1024, 1024), 0),
+        ((1024, 1024), 1),
+        ((64, 32, 512), 1),
+        ((65536, 16), 1),
+    ):
         title = f"{name}, {'x'.join(map(str, shape))}{f' over {dim[0]}' if dim else ''}"
 
         @case(title)
@@ -22,7 +29,7 @@ for name, fold in FOLDS.items():
 
 
 def row_case(name, shape, function, *leaves):
-    """Two cases, without and with gradients: function(torch, x, *leaves) over x of the shape; leaves are more shapes."""
+    """Two cases, without and with gradients: function(torch, x, *leaves) over x of the shape; leaves: more shapes."""
     title = f"{name}, {'x'.join(map(str, shape))}"
 
     @case(f"{title}, forward")
@@ -43,11 +50,21 @@ row_case("softmax over channels", (8, 21, 64, 64), lambda torch, x: x.softmax(1)
 row_case("logsumexp", (1024, 1024), lambda torch, x: x.logsumexp(-1))
 row_case("cumsum", (1024, 1024), lambda torch, x: x.cumsum(-1))
 for shape in (32, 256), (1024, 768), (128, 4096):
-    row_case("layer_norm", shape, lambda torch, x, w, b: torch.nn.functional.layer_norm(x, w.shape, w, b), shape[1:], shape[1:])
+    row_case(
+        "layer_norm",
+        shape,
+        lambda torch, x, w, b: torch.nn.functional.layer_norm(x, w.shape, w, b),
+        shape[1:],
+        shape[1:],
+    )
     row_case("rms_norm", shape, lambda torch, x, w: torch.nn.functional.rms_norm(x, w.shape, w), shape[1:])
 for shape in (16, 64, 32, 32), (64, 256, 8, 8), (1024, 128):
     row_case(
-        "batch_norm", shape, lambda torch, x, w, b: torch.nn.functional.batch_norm(x, None, None, w, b, True), shape[1:2], shape[1:2]
+        "batch_norm",
+        shape,
+        lambda torch, x, w, b: torch.nn.functional.batch_norm(x, None, None, w, b, True),
+        shape[1:2],
+        shape[1:2],
     )
 row_case(
     "group_norm of 8", (16, 64, 32, 32), lambda torch, x, w, b: torch.nn.functional.group_norm(x, 8, w, b), (64,), (64,)
