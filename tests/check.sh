@@ -64,7 +64,7 @@ part_isa() {
 # The C++ tests, then the whole test suite, over an engine that watches its own memory and arithmetic. test_memory.py is
 # left out: what it measures is the sanitizer's memory, not the engine's.
 part_sanitizers() {
-  cpp_tests sanitizers -DTESSEL_SANITIZE=address,undefined \
+  cpp_tests sanitizers -DTESSEL_SANITIZE=address,undefined -DTESSEL_PYTHON=ON \
     -DPython_EXECUTABLE="$PWD/$bin/python" -Dpybind11_DIR="$("$bin/python" -m pybind11 --cmakedir)"
   site=$build/sanitizers/site
   rm -rf "$site"
