@@ -19,6 +19,16 @@ template <class T> struct CumulativeSum {
   using State = Wide<T>;
   static State empty() { return 0; }
   static T step(State& state, T x, int64_t) { return T(state += State(x)); }
+  // Four sums at a time wait for one addition to the state, not for four.
+  static int64_t fours(State& state, const T* x, T* y, int64_t n) {
+    int64_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+      State a = State(x[k]), b = a + State(x[k + 1]), c = b + State(x[k + 2]), d = b + (State(x[k + 2]) + State(x[k + 3]));
+      y[k] = T(state + a), y[k + 1] = T(state + b), y[k + 2] = T(state + c);
+      y[k + 3] = T(state += d);
+    }
+    return k;
+  }
 };
 template <class T> struct CumulativeProduct {
   using State = Wide<T>;
@@ -77,7 +87,9 @@ template <class T, class Op> struct Erased {
   }
   static void along(char* states, const void* x, void* y, void* second, int64_t n, int64_t i) {
     State state = *(State*)states;
-    for (int64_t k = 0; k < n; ++k) ((T*)y)[k] = step(state, ((const T*)x)[k], second, k, i + k);
+    int64_t k = 0;
+    if constexpr (requires { Op::fours; }) k = Op::fours(state, (const T*)x, (T*)y, n);
+    for (; k < n; ++k) ((T*)y)[k] = step(state, ((const T*)x)[k], second, k, i + k);
     *(State*)states = state;
   }
   static void across(char* states, const void* x, void* y, void* second, int64_t n, int64_t i) {
@@ -128,8 +140,21 @@ Row row_of(const Plan& plan, int64_t task) {
   return row;
 }
 
+template <class T> void turn_around(void* to, const void* from, int64_t n) {
+  for (int64_t k = 0; k < n; ++k) ((T*)to)[k] = ((const T*)from)[n - 1 - k];
+}
+
+// n items of 4 or 8 bytes, the last of them first.
+void turn_around(void* to, const void* from, int64_t n, int bytes) {
+  if (bytes == 4) turn_around<uint32_t>(to, from, n);
+  else turn_around<uint64_t>(to, from, n);
+}
+
+bool backwards(int64_t stride, int bytes) { return stride == -bytes && (bytes == 4 || bytes == 8); }
+
 void put(char* to, int64_t stride, const char* from, int64_t n, int bytes) {
   if (stride == bytes) memcpy(to, from, size_t(n * bytes));
+  else if (backwards(stride, bytes)) turn_around(to + (n - 1) * stride, from, n, bytes);
   else for (int64_t k = 0; k < n; ++k) memcpy(to + k * stride, from + k * bytes, size_t(bytes));
 }
 
@@ -137,7 +162,8 @@ void put(char* to, int64_t stride, const char* from, int64_t n, int bytes) {
 const void* take(void* tile, void* raw, const char* x, int64_t stride, int64_t n, int bytes, Convert convert) {
   if (stride != bytes) {
     int64_t at = 0;
-    gather(bytes, raw, x, 1, &n, &stride, &at, n);
+    if (backwards(stride, bytes)) turn_around(raw, x + (n - 1) * stride, n, bytes);
+    else gather(bytes, raw, x, 1, &n, &stride, &at, n);
     x = (const char*)raw;
   }
   if (!convert) return x;
