@@ -88,12 +88,13 @@ template <class T> inline Vec<T> first_of(Vec<T> a, int n, Vec<T> rest) {
 }
 
 // The lanes folded into one by f, a function of two vectors, always in the same tree: half upon half.
+template <int half, class V, class F> inline V fold_halves(V a, F f) {
+  if constexpr (half == 0) return a;
+  else return fold_halves<half / 2>(f(a, V::template trade<half>(a)), f);
+}
 template <class T, class F> inline T fold(Vec<T> a, F f) {
-  T lanes[2 * Vec<T>::width] = {};
-  a.store(lanes);
-  for (int half = Vec<T>::width / 2; half; half /= 2) {
-    f(Vec<T>::load(lanes), Vec<T>::load(lanes + half)).store(lanes);
-  }
+  T lanes[Vec<T>::width];
+  fold_halves<Vec<T>::width / 2>(a, f).store(lanes);
   return lanes[0];
 }
 

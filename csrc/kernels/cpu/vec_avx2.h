@@ -127,6 +127,12 @@ template <> struct Vec<float> {
     return {_mm256_castsi256_ps(_mm256_srai_epi32(_mm256_castps_si256(a.v), 31))};
   }
 
+  // Groups of `half` lanes trade places with their neighbours.
+  template <int half> static Vec trade(Vec a) {
+    if constexpr (half == 4) return _mm256_permute2f128_ps(a.v, a.v, 1);
+    else return _mm256_permute_ps(a.v, half == 2 ? 0x4e : 0xb1);
+  }
+
   friend Vec pow2(Vec n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23));
   }
@@ -191,6 +197,11 @@ template <> struct Vec<double> {
   }
 
   // A whole number and a 53-bit fraction: 2^52 + 2^51 + n holds n in its low bits.
+  template <int half> static Vec trade(Vec a) {
+    if constexpr (half == 2) return _mm256_permute2f128_pd(a.v, a.v, 1);
+    else return _mm256_permute_pd(a.v, 0x5);
+  }
+
   friend Vec pow2(Vec n) {
     __m256i bits = _mm256_castpd_si256(_mm256_add_pd(n.v, _mm256_set1_pd(0x1.8p52)));
     return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_add_epi64(bits, _mm256_set1_epi64x(1023)), 52));

@@ -102,6 +102,13 @@ template <> struct Vec<float> {
   }
   friend Mask<float> signbit(Vec a) { return {_mm512_movepi32_mask(_mm512_castps_si512(a.v))}; }
 
+  // Groups of `half` lanes trade places with their neighbours.
+  template <int half> static Vec trade(Vec a) {
+    if constexpr (half == 8) return _mm512_shuffle_f32x4(a.v, a.v, 0x4e);
+    else if constexpr (half == 4) return _mm512_shuffle_f32x4(a.v, a.v, 0xb1);
+    else return _mm512_permute_ps(a.v, half == 2 ? 0x4e : 0xb1);
+  }
+
   friend Vec pow2(Vec n) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23));
   }
@@ -159,6 +166,11 @@ template <> struct Vec<double> {
                                                          _mm512_set1_epi64(INT64_MIN), 0xd8));
   }
   friend Mask<double> signbit(Vec a) { return {_mm512_movepi64_mask(_mm512_castpd_si512(a.v))}; }
+
+  template <int half> static Vec trade(Vec a) {
+    if constexpr (half == 1) return _mm512_permute_pd(a.v, 0x55);
+    else return _mm512_shuffle_f64x2(a.v, a.v, half == 4 ? 0x4e : 0xb1);
+  }
 
   friend Vec pow2(Vec n) {
     return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_add_epi64(_mm512_cvtpd_epi64(n.v), _mm512_set1_epi64(1023)), 52));
