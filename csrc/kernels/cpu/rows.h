@@ -16,17 +16,20 @@ struct Greater { template <class V> V operator()(V a, V b) const { return max(a,
 template <class T, class F, class Combine>
 inline auto fold_range(int64_t begin, int64_t end, VecOf<T> identity, F f, Combine combine) {
   using V = VecOf<T>;
-  V a = identity, b = identity;
+  constexpr int w = V::width;
+  V a = identity, b = identity, c = identity, d = identity;  // four, as an addition is ready after four cycles
   int64_t i = begin;
-  for (; i + 2 * V::width <= end; i += 2 * V::width) {
-    a = combine(a, f(i, V::width));
-    b = combine(b, f(i + V::width, V::width));
+  for (; i + 4 * w <= end; i += 4 * w) {
+    a = combine(a, f(i, w));
+    b = combine(b, f(i + w, w));
+    c = combine(c, f(i + 2 * w, w));
+    d = combine(d, f(i + 3 * w, w));
   }
-  for (; i < end; i += V::width) {
-    int lanes = end - i < V::width ? int(end - i) : V::width;
+  for (; i < end; i += w) {
+    int lanes = end - i < w ? int(end - i) : w;
     a = first_of(combine(a, f(i, lanes)), lanes, a);
   }
-  return fold(combine(a, b), combine);
+  return fold(combine(combine(a, b), combine(c, d)), combine);
 }
 
 template <class T, class F> inline double sum_row(int64_t n, F f) {
