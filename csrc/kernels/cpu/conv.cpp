@@ -7,8 +7,6 @@
 namespace tessel::TESSEL_TARGET {
 namespace {
 
-constexpr int64_t kBuffered = 64;  // depth of weights packed at a time
-
 // ---- packing of the gather's columns: words [p0, p0 + k) of the column matrix's depth, (tap, channel) with channels fastest,
 // so that a tap's clipping is found once for all channels. A word of pairs is two channels of one tap.
 template <class T> void copy_pairs(float* to, const T* below, const T* above, int64_t length, int64_t step) {
@@ -58,18 +56,6 @@ void pack_columns(const Gather& g, const T* x, int64_t column, int cols, int64_t
         else copy_run<T, S>(to + runs[r].lane, from, runs[r].length, step);
       }
     }
-    p += here;
-  }
-}
-
-// Rows [i, i + rows) of the weight matrix, in the same order of depth.
-template <class T, class S> void pack_weights(const Gather& g, const T* w, int64_t i, int rows, int64_t p0, int64_t k, S* to) {
-  const int64_t lines = words<T>(g.channels);
-  for (int64_t p = p0; p < p0 + k;) {
-    const int64_t first = p % lines * kWord<T>, here = least(lines - p % lines, p0 + k - p);
-    pack_words<T>(to, rows, w + i * g.w_row + first * g.w_channel + tap_of(g, p / lines).w, rows,
-                  least(here * kWord<T>, g.channels - first), g.w_row, g.w_channel);
-    to += here * rows;
     p += here;
   }
 }
@@ -143,15 +129,7 @@ void gather(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activa
     for (int64_t task = begin; task < end; ++task) {
       const int64_t strip = task % strips, p0 = task / strips % depth_blocks * plan.kc, group = task / strips / depth_blocks;
       const int64_t k = least(plan.kc, plan.depth - p0), i = strip * plan.mr;
-      // The last rows may not spill a vector into what another thread packs next: the strip goes through a small buffer.
-      const int rows = int(least(plan.mr, g.rows - i));
-      S* to = weights + (group * plan.depth + p0) * g.rows + i * k;
-      for (int64_t p = 0; p < k; p += kBuffered) {
-        alignas(64) S buffer[kTileRows * kBuffered + kPackSlack / sizeof(S)];
-        const int64_t part = least(kBuffered, k - p);
-        pack_weights<T, S>(g, w + group * g.w_group, i, rows, p0 + p, part, buffer);
-        memcpy(to + p * rows, buffer, size_t(part * rows) * sizeof(S));
-      }
+      pack_weights<T>(g, w + group * g.w_group, i, int(least(plan.mr, g.rows - i)), p0, k, weights + (group * plan.depth + p0) * g.rows + i * k);
     }
   };
   for_tasks(g.groups * depth_blocks * strips, plan.kc * plan.mr, true, pack);
@@ -223,7 +201,9 @@ bool is_integer(DType dtype) { return dtype >= DType::uint8 && dtype <= DType::i
 int64_t gather_scratch(const Gather& g, DType dtype) {
   if (is_integer(dtype)) return 0;
   if (depthwise_accepts(g)) return depthwise_scratch(g, dtype);
-  const int64_t bytes = with_floating(dtype, [&](auto type) -> int64_t { return GatherPlan<typename decltype(type)::type>(g).scratch(); });
+  const int64_t bytes = direct_accepts(g, dtype) ? direct_scratch(g, dtype) : with_floating(dtype, [&](auto type) -> int64_t {
+    return GatherPlan<typename decltype(type)::type>(g).scratch();
+  });
   return winograd_accepts(g, dtype) ? most(bytes, winograd_scratch(g, dtype)) : bytes;
 }
 
@@ -231,6 +211,7 @@ void gather(const Gather& g, const ConvArgs& c, const void* x, void* y, char* sc
   if (is_integer(c.dtype)) return integer_gather(g, c.dtype, x, c.w, y, c.bias);
   if (depthwise_accepts(g)) return depthwise(g, c.dtype, x, c.w, y, c.bias, c.activation, scratch);
   if (winograd_accepts(g, c.dtype) && winograd(g, c.dtype, x, c.w, y, c.bias, c.activation, scratch)) return;
+  if (direct_accepts(g, c.dtype)) return direct(g, c.dtype, x, c.w, y, c.bias, c.activation, scratch);
   with_floating(c.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     gather<T>(g, static_cast<const T*>(x), static_cast<const T*>(c.w), static_cast<T*>(y), static_cast<const T*>(c.bias), c.activation,

@@ -29,12 +29,57 @@ struct Frame {
   int64_t plane() const { return rows[0] * rows[1] * row; }
 };
 
+// The usual kernels, K x K with steps of 1 or 2 between rows, do better: kBlockRows rows of y at a time, so that an element
+// read serves as many of them as it stands under, up to K, and an operand of a product comes from memory as its weight.
+constexpr int kBlockRows = 4;
+
+template <class S, int K, int STEP, int NV>
+void block_rows(int64_t channels, const S* frame, int64_t plane, int64_t row, const int64_t* columns, const S* weights, S* to) {
+  using D = Simd<S>;
+  constexpr int W = D::width;
+  typename D::V sum[kBlockRows][NV];
+  for (auto& r : sum)
+    for (auto& v : r) v = D::zero();
+  for (int64_t c = 0; c < channels; ++c, frame += plane)
+    for (int t = 0; t < K; ++t, weights += K) {  // weights: [channel][column][row]
+      const S* at = frame + columns[t];
+#pragma GCC unroll 16
+      for (int e = 0; e < (kBlockRows - 1) * STEP + K; ++e, at += row)
+#pragma GCC unroll 2
+        for (int v = 0; v < NV; ++v) {
+          const typename D::V x = D::load(at + v * W);
+#pragma GCC unroll 4
+          for (int r = 0; r < kBlockRows; ++r)
+            if (e - r * STEP >= 0 && e - r * STEP < K) sum[r][v] = D::fma(D::set(weights[e - r * STEP]), x, sum[r][v]);
+        }
+    }
+  for (int r = 0; r < kBlockRows; ++r)
+    for (int v = 0; v < NV; ++v) D::store(to + (r * NV + v) * W, sum[r][v]);
+}
+
+template <class S> using BlockRows = void (*)(int64_t, const S*, int64_t, int64_t, const int64_t*, const S*, S*);
+
+template <class S, int NV> BlockRows<S> block_rows_of(int64_t kernel, int64_t step) {
+  switch (kernel) {
+    case 3: return step == 1 ? block_rows<S, 3, 1, NV> : block_rows<S, 3, 2, NV>;
+    case 5: return step == 1 ? block_rows<S, 5, 1, NV> : block_rows<S, 5, 2, NV>;
+    default: return step == 1 ? block_rows<S, 7, 1, NV> : block_rows<S, 7, 2, NV>;
+  }
+}
+
+bool has_blocks(const Gather& g) {
+  const Axis* a = g.axis;
+  const bool size = a[1].taps == a[2].taps && (a[1].taps == 3 || a[1].taps == 5 || a[1].taps == 7);
+  return size && a[0].taps == 1 && a[0].count == 1 && a[1].step <= 2 && (a[1].offset_step == 1 || a[1].offset_step == -1);
+}
+
 struct Weighted { int64_t at; double weight; };  // where in the frame a tap reads, and what it multiplies with
 
 template <class S> int64_t frame_bytes(const Gather& g) {
   if (g.taps() == 0) return 0;
   const Frame f(g);
-  return round_up((f.plane() * g.channels + kRowVectors * Simd<S>::width) * int64_t(sizeof(S)), 64) +
+  const int64_t beyond = has_blocks(g) ? kBlockRows * 2 * f.row : 0;  // the last block reads rows that are not there
+  return round_up((f.plane() * g.channels + beyond + kRowVectors * Simd<S>::width) * int64_t(sizeof(S)), 64) +
          round_up(g.depth() * int64_t(sizeof(Weighted)), 64);
 }
 
@@ -54,13 +99,45 @@ template <class T, class S> void fill_frame(const Gather& g, const Frame& f, con
         if (!inside) first = last = f.line;
         for (int64_t l = 0; l < first; ++l) line[l] = S(0);
         if (step == 1) for (int64_t l = first; l < last; ++l) line[l] = S(widen(from[l + shift]));
-        else for (int64_t l = first; l < last; ++l) line[l] = S(widen(from[l * step + shift]));
+        else copy_stepped(line + first, from + first * step + shift, last - first, step);
         for (int64_t l = last; l < f.line; ++l) line[l] = S(0);
       }
     }
 }
 
-template <class T> void direct(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activation activation, char* scratch) {
+// A plane of y by blocks of rows. `weighted` is in the order of taps, the frame's offsets among it.
+template <class T>
+void block_plane(const Gather& g, const Frame& f, const Compute<T>* frame, const Weighted* weighted, T* plane, int64_t channel,
+                 const Epilogue<T>& e) {
+  using S = Compute<T>;
+  constexpr int W = Simd<S>::width;
+  const Axis* a = g.axis;
+  const int64_t kernel = a[1].taps, taps = kernel * kernel;
+  S weights[4 * 49];  // [channel][column][row], rows as they lie in the frame
+  int64_t columns[7];
+  for (int64_t c = 0; c < g.channels; ++c)
+    for (int64_t t = 0; t < taps; ++t) {
+      const int64_t row = a[1].offset_step > 0 ? t / kernel : kernel - 1 - t / kernel, column = t % kernel;
+      weights[c * taps + column * kernel + row] = S(weighted[c * taps + t].weight);
+      if (c == 0 && row == 0) columns[column] = weighted[t].at;
+    }
+  for (int64_t q1 = 0; q1 < a[1].count; q1 += kBlockRows) {
+    const S* const from = frame + q1 * a[1].step * f.row;
+    const int64_t rows = least(kBlockRows, a[1].count - q1);
+    for (int64_t q = 0; q < a[2].count; q += 2 * W) {
+      const int64_t lanes = least(2 * W, a[2].count - q), lead = lanes <= W ? W : 2 * W;
+      alignas(64) S sums[kBlockRows * 2 * W + W];
+      const BlockRows<S> run = lanes <= W ? block_rows_of<S, 1>(kernel, a[1].step) : block_rows_of<S, 2>(kernel, a[1].step);
+      run(g.channels, from + q, f.plane(), f.row, columns, weights, sums);
+      T* const to = plane + (a[1].to + q1 * a[1].to_step) * g.y_size[2] + a[2].to + q * a[2].to_step;
+      for (int64_t r = 0; r < rows; ++r)
+        merge<T>(sums + r * lead, 0, 1, int(lanes), to + r * a[1].to_step * g.y_size[2], 0, a[2].to_step, nullptr, 0, 1, channel, 0, e,
+                 {true, true});
+    }
+  }
+}
+
+template <class T> void rows_of(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activation activation, char* scratch) {
   using S = Compute<T>;
   using D = Simd<S>;
   constexpr int W = D::width, kLanes = kRowVectors * W;
@@ -87,6 +164,10 @@ template <class T> void direct(const Gather& g, const T* x, const T* w, T* y, co
                          double(widen(w[group * g.w_group + row * g.w_row + c * g.w_channel + tap.w]))};
         }
         T* const plane = y + (task * g.rows + row) * y_plane;
+        if (has_blocks(g)) {
+          block_plane<T>(g, f, frame, weighted, plane, group * g.rows + row, e);
+          continue;
+        }
         for (int64_t q0 = 0; q0 < a[0].count; ++q0)
           for (int64_t q1 = 0; q1 < a[1].count; ++q1) {
             const S* const from = frame + (q0 * a[0].step * f.rows[1] + q1 * a[1].step) * f.row;
@@ -195,7 +276,7 @@ void depthwise(const Gather& g, DType dtype, const void* x, const void* w, void*
                char* scratch) {
   with_floating(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    direct<T>(g, static_cast<const T*>(x), static_cast<const T*>(w), static_cast<T*>(y), static_cast<const T*>(bias), activation, scratch);
+    rows_of<T>(g, static_cast<const T*>(x), static_cast<const T*>(w), static_cast<T*>(y), static_cast<const T*>(bias), activation, scratch);
   });
 }
 

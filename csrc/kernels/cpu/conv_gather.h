@@ -1,6 +1,6 @@
 // What a convolution is to its kernels: a gather along three axes, its taps, and the runs of source elements under them.
-// Used by conv.cpp and its neighbours conv_depthwise.cpp, conv_integer.cpp, conv_weight.cpp and
-// conv_winograd.cpp.
+// Used by conv.cpp and its neighbours conv_depthwise.cpp, conv_direct.cpp, conv_integer.cpp,
+// conv_weight.cpp and conv_winograd.cpp.
 #pragma once
 #include "kernels/cpu/caches.h"
 #include "kernels/cpu/entries_gemm.h"
@@ -136,17 +136,55 @@ inline bool clip(const Axis* a, const Segment& s, const int64_t* shift, Run* run
   return true;
 }
 
+// to[l] = from[l * step]
+template <class T, class S> void copy_stepped(S* to, const T* from, int64_t length, int64_t step) {
+  int64_t l = 0;
+#if defined(__AVX512F__)
+  if constexpr (same<S, float>) {
+    using D = Simd<S>;
+    constexpr int W = D::width;
+    const __m512i evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    if (step == 2)
+      for (; l + W < length; l += W)  // two vectors hold one element beyond: not where the source may end
+        D::store(to + l, _mm512_permutex2var_ps(D::load(from + 2 * l), evens, D::load(from + 2 * l + W)));
+  }
+#endif
+  for (; l < length; ++l) to[l] = S(widen(from[l * step]));
+}
+
 // Whole vectors are stored where source elements lie side by side: zeros beyond the run, for what follows to overwrite.
 template <class T, class S> void copy_run(S* to, const T* from, int64_t length, int64_t step) {
   using D = Simd<S>;
   constexpr int W = D::width;
-  if (step != 1) {
-    for (int64_t l = 0; l < length; ++l) to[l] = S(widen(from[l * step]));
-    return;
-  }
+  if (step != 1) return copy_stepped(to, from, length, step);
   int64_t l = 0;
   for (; l + W <= length; l += W) D::store(to + l, D::load(from + l));
   if (l < length) D::store(to + l, D::load(from + l, int(length - l)));
+}
+
+// ---- weights as a product wants them: words [p0, p0 + k) of depth, (tap, channel) with channels fastest, of rows [i, i + rows)
+template <class T> void pack_weight_rows(const Gather& g, const T* w, int64_t i, int rows, int64_t p0, int64_t k, Compute<T>* to) {
+  const int64_t lines = words<T>(g.channels);
+  for (int64_t p = p0; p < p0 + k;) {
+    const int64_t first = p % lines * kWord<T>, here = least(lines - p % lines, p0 + k - p);
+    pack_words<T>(to, rows, w + i * g.w_row + first * g.w_channel + tap_of(g, p / lines).w, rows,
+                  least(here * kWord<T>, g.channels - first), g.w_row, g.w_channel);
+    to += here * rows;
+    p += here;
+  }
+}
+
+// The same for tasks side by side: the last rows may not spill a vector into what another thread packs next, so the strip goes
+// through a small buffer.
+template <class T> void pack_weights(const Gather& g, const T* w, int64_t i, int rows, int64_t p0, int64_t k, Compute<T>* to) {
+  constexpr int64_t kBuffered = 64;  // words packed at a time
+  using S = Compute<T>;
+  for (int64_t p = 0; p < k; p += kBuffered) {
+    alignas(64) S buffer[kTileRows * kBuffered + kPackSlack / sizeof(S)];
+    const int64_t part = least(kBuffered, k - p);
+    pack_weight_rows<T>(g, w, i, rows, p0 + p, part, buffer);
+    memcpy(to + p * rows, buffer, size_t(part * rows) * sizeof(S));
+  }
 }
 
 // ---- the rooms next door; an empty batch never comes here
@@ -164,6 +202,10 @@ void depthwise_weight(const ConvArgs& c, char* scratch);
 int64_t weight_products_scratch(const ConvArgs& c);
 void weight_products(const ConvArgs& c, char* scratch);
 void bias_sums(const ConvArgs& c);
+// conv_direct.cpp: where packing columns would cost more than columns that are thrown away
+bool direct_accepts(const Gather& g, DType dtype);
+int64_t direct_scratch(const Gather& g, DType dtype);
+void direct(const Gather& g, DType dtype, const void* x, const void* w, void* y, const void* bias, Activation activation, char* scratch);
 // conv_winograd.cpp: 3x3 kernels without strides; false where a result is not finite and must be had another way
 bool winograd_accepts(const Gather& g, DType dtype);
 int64_t winograd_scratch(const Gather& g, DType dtype);

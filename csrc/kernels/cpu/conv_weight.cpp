@@ -1,10 +1,173 @@
 // Gradients of a convolution's parameters: dw as a product over all output positions of all images, db as a sum over them.
-#include "kernels/cpu/conv_gather.h"
+#include "kernels/cpu/conv_frame.h"
 
 namespace tessel::TESSEL_TARGET {
 namespace {
 
-// ---- backward-weight: dw[row, (channel, tap)] = sum over positions of dy[row, position] * x[channel, position under tap].
+// ---- dw[(channel, tap), row] = sum over positions of x[channel, position under tap] * dy[row, position]. Rows of x come from a
+// frame where each tap's elements lie along memory, so they are read where they lie, one broadcast at a time; dy is turned
+// once, rows in lanes. Tasks are (part of the bands, group, block of channels); the parts' sums are added in order.
+#if defined(__AVX512F__)
+constexpr int kRowsAtOnce = 8;  // 8 x 2 sums; 8 row addresses in general registers
+#else
+constexpr int kRowsAtOnce = 4;
+#endif
+
+// What a line of k positions is made of before it is turned: numbers, or the pairs' own bfloat16.
+template <class T> struct LineOf { using type = Compute<T>; };
+#if defined(__AVX512BF16__)
+template <> struct LineOf<BFloat> { using type = BFloat; };
+#endif
+template <class T> using Line = typename LineOf<T>::type;
+
+
+// c[MR, NV vectors] += over `count` words in each of `lines` lines: row i of x at rows[i], `jump` elements from line to line
+template <class T, int MR, int NV>
+void tile_rows(int64_t lines, int64_t count, const Line<T>* const* rows, int64_t jump, const Compute<T>* b, Compute<T>* c, int64_t c_row,
+               bool add) {
+  using S = Compute<T>;
+  using D = Simd<S>;
+  constexpr int W = D::width;
+  typename D::V sum[MR][NV];
+  const Line<T>* row[MR];
+  for (int i = 0; i < MR; ++i) {
+    row[i] = rows[i];
+    for (int v = 0; v < NV; ++v) sum[i][v] = add ? D::load(c + i * c_row + v * W) : D::zero();
+  }
+  for (int64_t line = 0; line < lines; ++line) {
+    for (int64_t p = 0; p < count; ++p, b += NV * W) {
+      typename D::V column[NV];
+      for (int v = 0; v < NV; ++v) column[v] = D::load(b + v * W);
+      for (int i = 0; i < MR; ++i) {
+        S word;
+        memcpy(&word, row[i] + p * kWord<T>, sizeof word);
+        const typename D::V x = D::set(word);
+        for (int v = 0; v < NV; ++v) sum[i][v] = multiply_add<kPaired<T>, S>(x, column[v], sum[i][v]);
+      }
+    }
+    for (int i = 0; i < MR; ++i) row[i] += jump;
+  }
+  for (int i = 0; i < MR; ++i)
+    for (int v = 0; v < NV; ++v) D::store(c + i * c_row + v * W, sum[i][v]);
+}
+
+template <class T> using TileRows = void (*)(int64_t, int64_t, const Line<T>* const*, int64_t, const Compute<T>*, Compute<T>*, int64_t, bool);
+
+template <class T, int NV, int MR = kRowsAtOnce> TileRows<T> tile_rows_of(int rows) {
+  if constexpr (MR == 1) return tile_rows<T, 1, NV>;
+  else return rows == MR ? tile_rows<T, MR, NV> : tile_rows_of<T, NV, MR - 1>(rows);
+}
+
+template <class T> struct FramePlan {
+  using S = Compute<T>;
+  static constexpr int64_t NR = kTileCols<S>;
+  int64_t band, bands, parts, splits, channels, blocks, width, rows, plane;  // channels: of a block; rows: (channel, tap) of a group
+  int64_t partial_bytes, frame_bytes, turned_bytes;
+
+  explicit FramePlan(const Gather& g) {
+    const int64_t size = sizeof(S), count = g.axis[1].count, line = g.axis[2].count, taps = g.taps();
+    width = round_up(g.rows, Simd<S>::width);
+    rows = g.channels * taps;
+    // A band: some 512 words of depth, so that the sums are seldom moved and dy's panel stays in L2.
+    band = most(1, least(count, ceil_div(512, ceil_div(line, kWord<T>))));
+    band = ceil_div(count, ceil_div(count, band));
+    bands = ceil_div(count, band);
+    parts = g.batch * g.axis[0].count * bands;
+    plane = Frame(g, band).plane();
+    channels = least(g.channels, most(1, caches().l2 / 4 / (plane * int64_t(sizeof(Line<T>)))));
+    // The number of splits orders the sum, so it is a matter of the shape alone: enough for 16 tasks, at most 16 MB.
+    if (g.groups * ceil_div(g.channels, channels) < 16 && channels * taps > 64) channels = most(ceil_div(64, taps), ceil_div(channels, 2));
+    channels = ceil_div(g.channels, ceil_div(g.channels, channels));
+    blocks = ceil_div(g.channels, channels);
+    const int64_t sums = g.groups * rows * width;
+    splits = most(1, least(least(parts, ceil_div(16, g.groups * blocks)), (4 << 20) / sums));
+    partial_bytes = round_up(splits * sums * size, 64);
+    frame_bytes = round_up((plane * channels + 64) * int64_t(sizeof(Line<T>)), 64);
+    turned_bytes = round_up(width * band * words<T>(line) * size + NR * size + kPackSlack, 64);
+  }
+  int64_t scratch() const { return partial_bytes + num_threads() * (frame_bytes + turned_bytes); }
+};
+
+template <class T> void frame_products(const ConvArgs& c, char* scratch) {
+  using S = Compute<T>;
+  using D = Simd<S>;
+  constexpr int W = D::width;
+  constexpr int64_t NR = kTileCols<S>;
+  const Gather g = forward_gather(c);
+  const FramePlan<T> plan(g);
+  const Frame frame(g, plan.band);
+  const Axis* a = g.axis;
+  const int64_t taps = g.taps(), positions = g.positions(), line = a[2].count, plane = a[1].count * line;
+  const T* const x = static_cast<const T*>(c.x);
+  const T* const dy = static_cast<const T*>(c.y);
+  S* const partial = reinterpret_cast<S*>(scratch);  // [split][group][channel][tap][row]
+  auto multiply = [&](int64_t begin, int64_t end, int worker) {
+    const Flush flush;
+    char* const own = scratch + plan.partial_bytes + worker * (plan.frame_bytes + plan.turned_bytes);
+    Line<T>* const source = reinterpret_cast<Line<T>*>(own);
+    S* const turned = reinterpret_cast<S*>(own + plan.frame_bytes);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t block = task % plan.blocks, group = task / plan.blocks % g.groups, split = task / plan.blocks / g.groups;
+      const int64_t c0 = block * plan.channels, channels = least(plan.channels, g.channels - c0), rows = channels * taps;
+      S* const sums = partial + ((split * g.groups + group) * plan.rows + c0 * taps) * plan.width;
+      const int64_t from = plan.parts * split / plan.splits, to = plan.parts * (split + 1) / plan.splits;
+      for (int64_t part = from; part < to; ++part) {
+        const int64_t q1 = part % plan.bands * plan.band, q0 = part / plan.bands % a[0].count, image = part / plan.bands / a[0].count;
+        const int64_t lines = least(plan.band, a[1].count - q1), count = words<T>(line), depth = lines * count;
+        fill_frame(g, frame, x + ((image * g.groups + group) * g.channels + c0) * g.x_plane(), q0, q1, channels, source);
+        const T* const gradient = dy + (image * g.groups + group) * g.rows * positions + q0 * plane + q1 * line;
+        for (int64_t o = 0; o < g.rows; o += NR) {
+          const int cols = int(least(NR, g.rows - o)), lead = cols <= W ? W : int(NR);
+          pack_words<T>(turned + o * depth, lead, gradient + o * positions, cols, lines * line, positions, 1);
+        }
+        for (int64_t row = 0; row < rows; row += kRowsAtOnce) {
+          const int here = int(least(kRowsAtOnce, rows - row));
+          const Line<T>* at[kRowsAtOnce];
+          for (int i = 0; i < here; ++i) at[i] = source + (row + i) / taps * frame.plane() + frame.at(tap_of(g, (row + i) % taps));
+          for (int64_t o = 0; o < g.rows; o += NR) {
+            const TileRows<T> tile = g.rows - o <= W ? tile_rows_of<T, 1>(here) : tile_rows_of<T, 2>(here);
+            tile(lines, count, at, frame.line, turned + o * depth, sums + row * plan.width + o, plan.width, part != from);
+          }
+        }
+      }
+    }
+  };
+  for_tasks(plan.splits * g.groups * plan.blocks, most(1, plan.parts / plan.splits) * plan.channels * taps * g.rows * plan.band * line / 8, true, multiply);
+  auto add = [&](int64_t begin, int64_t end, int) {  // W rows of a group turned at a time
+    const Flush flush;
+    const int64_t columns = ceil_div(plan.rows, W);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t group = task / columns, row = task % columns * W;
+      const int here = int(least(W, plan.rows - row));
+      const S* const sums = partial + (group * plan.rows + row) * plan.width;
+      T* const dw = static_cast<T*>(c.w) + group * g.rows * plan.rows + row;
+      for (int64_t o = 0; o < g.rows; o += W) {
+        typename D::V block[W];
+        for (int i = 0; i < W; ++i) {
+          block[i] = D::zero();
+          for (int64_t s = 0; s < plan.splits && i < here; ++s)
+            block[i] = block[i] + D::load(sums + s * g.groups * plan.rows * plan.width + i * plan.width + o);
+        }
+        D::transpose(block);
+        for (int64_t i = 0; i < least(W, g.rows - o); ++i) D::store(dw + (o + i) * plan.rows, block[i], here);
+      }
+    }
+  };
+  for_tasks(g.groups * ceil_div(plan.rows, W), g.rows * plan.splits, true, add);
+}
+
+// Rows of weights fill lanes at least by half; lines of pairs are whole pairs; and a channel's frame fits where it is made.
+bool frame_accepts(const ConvArgs& c) {
+  const Gather g = forward_gather(c);
+  if (g.axis[2].step > 64 || g.taps() == 0 || g.positions() == 0 || g.rows <= 4) return false;
+  return with_floating(c.dtype, [&](auto type) -> bool {
+    using T = typename decltype(type)::type;
+    if (kPaired<T> && g.axis[2].count % 2 != 0) return false;
+    return FramePlan<T>(g).frame_bytes <= caches().l2;
+  });
+}
+
+// ---- any other: dw[row, (channel, tap)] = sum over positions of dy[row, position] * x[channel, position under tap].
 // Tasks are (part of the positions, group, row block, column block); the parts' sums are added in order.
 template <class T> struct WeightPlan {
   using S = Compute<T>;
@@ -36,13 +199,6 @@ template <class T> struct WeightPlan {
   }
   int64_t worker_bytes() const { return rows_bytes + panel_bytes + lines_bytes; }
 };
-
-// What a line of k positions is made of before it is turned: numbers, or the pairs' own bfloat16.
-template <class T> struct LineOf { using type = Compute<T>; };
-#if defined(__AVX512BF16__)
-template <> struct LineOf<BFloat> { using type = BFloat; };
-#endif
-template <class T> using Line = typename LineOf<T>::type;
 
 template <class T> void append(Line<T>* to, const T* from, int64_t length, int64_t step) {
   if constexpr (!kPaired<T>) copy_run<T, Compute<T>>(to, from, length, step);
@@ -189,13 +345,18 @@ template <class T> void sums(const ConvArgs& c) {
 
 int64_t weight_products_scratch(const ConvArgs& c) {
   return with_floating(c.dtype, [&](auto type) -> int64_t {
+    if (frame_accepts(c)) return FramePlan<typename decltype(type)::type>(forward_gather(c)).scratch();
     const WeightPlan<typename decltype(type)::type> plan(c);
     return plan.partial_bytes + num_threads() * plan.worker_bytes();
   });
 }
 
 void weight_products(const ConvArgs& c, char* scratch) {
-  with_floating(c.dtype, [&](auto type) { products<typename decltype(type)::type>(c, scratch); });
+  with_floating(c.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    if (frame_accepts(c)) frame_products<T>(c, scratch);
+    else products<T>(c, scratch);
+  });
 }
 
 void bias_sums(const ConvArgs& c) {

@@ -113,9 +113,13 @@ void merge(Compute<T>* from, int64_t lead, int rows, int cols, T* c, int64_t c_r
   using S = Compute<T>;
   using D = Simd<S>;
   constexpr int W = D::width;
-  if (part.first && part.last && c_col == 1 && e.plain()) {  // nothing but a conversion
+  if (part.first && part.last && e.plain()) {  // nothing but a conversion
     const int whole = cols / W * W;
     for (int r = 0; r < rows; ++r) {
+      if (c_col != 1) {
+        for (int q = 0; q < cols; ++q) narrow(c + r * c_row + q * c_col, from[r * lead + q]);
+        continue;
+      }
       for (int q = 0; q < whole; q += W) D::store(c + r * c_row + q, D::load(from + r * lead + q));
       if (whole < cols) D::store(c + r * c_row + whole, D::load(from + r * lead + whole), cols - whole);
     }
