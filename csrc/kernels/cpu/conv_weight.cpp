@@ -156,10 +156,10 @@ template <class T> void frame_products(const ConvArgs& c, char* scratch) {
   for_tasks(g.groups * ceil_div(plan.rows, W), g.rows * plan.splits, true, add);
 }
 
-// Rows of weights fill lanes at least by half; lines of pairs are whole pairs; and a channel's frame fits where it is made.
+// More than one tap shares a frame; rows of weights fill some lanes; lines of pairs are whole pairs; a channel's frame fits L2.
 bool frame_accepts(const ConvArgs& c) {
   const Gather g = forward_gather(c);
-  if (g.axis[2].step > 64 || g.taps() == 0 || g.positions() == 0 || g.rows <= 4) return false;
+  if (g.axis[2].step > 64 || g.taps() < 2 || g.positions() == 0 || g.rows <= 4) return false;
   return with_floating(c.dtype, [&](auto type) -> bool {
     using T = typename decltype(type)::type;
     if (kPaired<T> && g.axis[2].count % 2 != 0) return false;
