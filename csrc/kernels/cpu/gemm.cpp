@@ -141,7 +141,14 @@ void run_integer(const Problem& p, char*) {
 }
 
 // ---- one row of c: bandwidth is all. `dots` when b's columns lie along memory, `axpys` when its rows do.
-constexpr int64_t kVectorBlock = 64;  // columns of one task
+// Columns of one task, a kilobyte of a row of b: the memory system streams what lies together. (With 256 bytes a row of
+// 1x2048 by 2048x2048 ran at three quarters of the speed.)
+constexpr int64_t kVectorBlock = 256;
+#if defined(__AVX512F__)
+constexpr int kWideVectors = 16;
+#else
+constexpr int kWideVectors = 8;
+#endif
 
 // y[j] = x . b[:, j], four columns at a time, two running vectors each: the order of a column's sum depends on k only.
 template <class T> void dots(int64_t k, int n, const Compute<T>* x, const T* b, int64_t b_col, Compute<T>* y) {
@@ -171,9 +178,9 @@ template <class T> void dots(int64_t k, int n, const Compute<T>* x, const T* b, 
 }
 
 // y[0:n] = sum over p of x[p] * b[p, 0:n], n at most kVectorBlock, all of it in registers.
-template <class T> void axpys(int64_t k, int n, const Compute<T>* x, const T* b, int64_t b_row, Compute<T>* y) {
+template <class T, int kVectors> void axpys(int64_t k, int n, const Compute<T>* x, const T* b, int64_t b_row, Compute<T>* y) {
   using D = Simd<Compute<T>>;
-  constexpr int W = D::width, kVectors = 4;
+  constexpr int W = D::width;
   for (int j = 0; j < n; j += kVectors * W) {
     typename D::V sum[kVectors];
     for (auto& s : sum) s = D::zero();
@@ -218,7 +225,8 @@ template <class T> void vector_columns(const Matrix<T>& g, const Compute<T>* x, 
     const int n = end - j < kVectorBlock ? int(end - j) : int(kVectorBlock);
     alignas(64) S y[kVectorBlock + Simd<S>::width];
     if (g.b_row == 1 && (g.b_col != 1 || g.k > 1)) dots<T>(g.k, n, x, g.b + j * g.b_col, g.b_col, y);
-    else axpys<T>(g.k, n, x, g.b + j, g.b_row, y);
+    else if (n == kVectorBlock) axpys<T, kWideVectors>(g.k, n, x, g.b + j, g.b_row, y);
+    else axpys<T, 4>(g.k, n, x, g.b + j, g.b_row, y);
     merge<T>(y, 0, 1, n, g.c + j * g.c_col, g.c_row, g.c_col, g.sums ? g.sums + j * g.sums_col : nullptr, g.sums_row, g.sums_col, 0, j, g.e,
              {true, g.complete});
   }
@@ -365,42 +373,45 @@ void run_small(const Problem& p, char* scratch) {
 }
 
 // ---- few rows against columns that lie along memory (a small batch through a linear layer): b is read once, from where it
-// lies, instead of being packed for rows too few to pay for it
-constexpr int kFewRows = 8, kRowsAtOnce = 4;
+// lies, instead of being packed for rows too few to pay for it. Four rows against four columns are 16 multiply-adds for 8
+// loads; the columns stay in L1 for all the rows. 32x1024 by 1024x1024 takes two thirds of what it takes packed.
+constexpr int kFewRows = 8, kMoreRows = 64, kRowsAtOnce = 4;
+constexpr int64_t kRowsBlock = 64;  // columns of one task
 
 // y[i, j] = x[i, :] . b[:, j]; four columns against MR rows, 4 * MR sums
 template <class T, int MR>
-void dot_rows(int64_t k, int n, const Compute<T>* x, int64_t x_row, const T* b, int64_t b_col, Compute<T>* y) {
+void dot_rows(int64_t k, int columns, const Compute<T>* x, int64_t x_row, const T* b, int64_t b_col, Compute<T>* y) {
   using D = Simd<Compute<T>>;
   constexpr int W = D::width, kColumns = 4;
-  for (int j = 0; j < n; j += kColumns) {
-    const int columns = n - j < kColumns ? n - j : kColumns;
-    const T* at[kColumns];
-    for (int c = 0; c < kColumns; ++c) at[c] = b + (j + (c < columns ? c : 0)) * b_col;
-    typename D::V sum[MR][kColumns];
-    for (int i = 0; i < MR; ++i)
-      for (int c = 0; c < kColumns; ++c) sum[i][c] = D::zero();
-    int64_t p = 0;
-    for (; p + W <= k; p += W) {
-      typename D::V column[kColumns];
-      for (int c = 0; c < kColumns; ++c) column[c] = D::load(at[c] + p);
-      for (int i = 0; i < MR; ++i) {
-        const typename D::V row = D::load(x + i * x_row + p);
-        for (int c = 0; c < kColumns; ++c) sum[i][c] = D::fma(row, column[c], sum[i][c]);
-      }
+  const T* at[kColumns];
+  for (int c = 0; c < kColumns; ++c) at[c] = b + (c < columns ? c : 0) * b_col;
+  typename D::V sum[MR][kColumns];
+  for (int i = 0; i < MR; ++i)
+    for (int c = 0; c < kColumns; ++c) sum[i][c] = D::zero();
+  int64_t p = 0;
+  for (; p + W <= k; p += W) {
+    typename D::V column[kColumns];
+    for (int c = 0; c < kColumns; ++c) column[c] = D::load(at[c] + p);
+    for (int i = 0; i < MR; ++i) {
+      const typename D::V row = D::load(x + i * x_row + p);
+      for (int c = 0; c < kColumns; ++c) sum[i][c] = D::fma(row, column[c], sum[i][c]);
     }
-    if (const int rest = int(k - p)) {
-      for (int i = 0; i < MR; ++i) {
-        const typename D::V row = D::load(x + i * x_row + p, rest);
-        for (int c = 0; c < kColumns; ++c) sum[i][c] = D::fma(row, D::load(at[c] + p, rest), sum[i][c]);
-      }
-    }
-    for (int i = 0; i < MR; ++i)
-      for (int c = 0; c < columns; ++c) y[i * kVectorBlock + j + c] = D::sum(sum[i][c]);
   }
+  if (const int rest = int(k - p)) {
+    for (int i = 0; i < MR; ++i) {
+      const typename D::V row = D::load(x + i * x_row + p, rest);
+      for (int c = 0; c < kColumns; ++c) sum[i][c] = D::fma(row, D::load(at[c] + p, rest), sum[i][c]);
+    }
+  }
+  for (int i = 0; i < MR; ++i)
+    for (int c = 0; c < columns; ++c) y[i * kRowsBlock + c] = D::sum(sum[i][c]);
 }
 
-bool accepts_rows(const Problem& p) { return p.g.m <= kFewRows && p.g.b_row == 1 && p.g.b_col != 1; }
+// Rows beyond a few only where k is long enough to pay for adding up the lanes, and not where pairs are twice as fast.
+bool accepts_rows(const Problem& p) {
+  if (p.g.b_row != 1 || p.g.b_col == 1 || p.g.m > kMoreRows) return false;
+  return p.g.m <= kFewRows || (p.g.k >= 256 && !(kPaired<BFloat> && p.g.dtype == DType::bfloat16));
+}
 
 template <class T> int64_t rows_bytes(const GemmArgs& g) {  // the rows, converted and contiguous
   if (sizeof(T) == sizeof(Compute<T>) && g.a_col == 1) return 0;
@@ -427,24 +438,27 @@ void run_rows(const Problem& p, char* scratch) {
       }
       auto columns = [&](int64_t begin, int64_t end, int) {
         const Flush flush;
-        for (int64_t j = begin * kVectorBlock; j < end * kVectorBlock && j < g.n; j += kVectorBlock) {
-          const int n = g.n - j < kVectorBlock ? int(g.n - j) : int(kVectorBlock);
-          for (int64_t i = 0; i < g.m; i += kRowsAtOnce) {
-            alignas(64) S y[kRowsAtOnce * kVectorBlock + Simd<S>::width];
-            const int here = g.m - i < kRowsAtOnce ? int(g.m - i) : kRowsAtOnce;
-            const S* const x = rows + i * x_row;
-            const T* const b = g.b + j * g.b_col;
-            switch (here) {
-              case 1: dot_rows<T, 1>(g.k, n, x, x_row, b, g.b_col, y); break;
-              case 2: dot_rows<T, 2>(g.k, n, x, x_row, b, g.b_col, y); break;
-              case 3: dot_rows<T, 3>(g.k, n, x, x_row, b, g.b_col, y); break;
-              default: dot_rows<T, 4>(g.k, n, x, x_row, b, g.b_col, y); break;
+        for (int64_t j = begin * kRowsBlock; j < end * kRowsBlock && j < g.n; j += kRowsBlock) {
+          const int n = g.n - j < kRowsBlock ? int(g.n - j) : int(kRowsBlock);
+          alignas(64) S y[kMoreRows * kRowsBlock + Simd<S>::width];
+          for (int q = 0; q < n; q += 4) {
+            const int four = n - q < 4 ? n - q : 4;
+            const T* const b = g.b + (j + q) * g.b_col;
+            for (int64_t i = 0; i < g.m; i += kRowsAtOnce) {
+              const S* const x = rows + i * x_row;
+              S* const to = y + i * kRowsBlock + q;
+              switch (g.m - i) {
+                case 1: dot_rows<T, 1>(g.k, four, x, x_row, b, g.b_col, to); break;
+                case 2: dot_rows<T, 2>(g.k, four, x, x_row, b, g.b_col, to); break;
+                case 3: dot_rows<T, 3>(g.k, four, x, x_row, b, g.b_col, to); break;
+                default: dot_rows<T, 4>(g.k, four, x, x_row, b, g.b_col, to); break;
+              }
             }
-            merge<T>(y, kVectorBlock, here, n, g.c + i * g.c_row + j * g.c_col, g.c_row, g.c_col, nullptr, 0, 1, i, j, g.e, {true, true});
           }
+          merge<T>(y, kRowsBlock, int(g.m), n, g.c + j * g.c_col, g.c_row, g.c_col, nullptr, 0, 1, 0, j, g.e, {true, true});
         }
       };
-      for_tasks((g.n + kVectorBlock - 1) / kVectorBlock, kVectorBlock * g.k * g.m / 8, !p.alone, columns);
+      for_tasks((g.n + kRowsBlock - 1) / kRowsBlock, kRowsBlock * g.k * g.m / 8, !p.alone, columns);
     }
   });
 }
