@@ -44,15 +44,12 @@ class Attention(nn.Module):
         super().__init__()
         self.query_key_value = nn.Linear(WIDTH, 3 * WIDTH)
         self.output = nn.Linear(WIDTH, WIDTH)
-        self.dropout = nn.Dropout(DROPOUT)
-        self.register_buffer("future", torch.ones(CONTEXT, CONTEXT).triu(1) > 0)
 
     def forward(self, x):
         n, t, _ = x.shape
         q, k, v = self.query_key_value(x).view(n, t, 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4).unbind(0)
-        scores = (q @ k.transpose(-2, -1)) / math.sqrt(WIDTH // HEADS)
-        scores = scores.masked_fill(self.future[:t, :t], float("-inf"))
-        heads = self.dropout(scores.softmax(dim=-1)) @ v
+        dropped = DROPOUT if self.training else 0.0
+        heads = nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=dropped, is_causal=True)
         return self.output(heads.transpose(1, 2).reshape(n, t, WIDTH))
 
 

@@ -32,6 +32,8 @@ SHAPES = [
     ((1, 40, 33, 8), 64),
     ((1, 2, 65, 256), 97),
     ((1, 1, 40, 300), 66),
+    ((2, 3, 1, 20), 130),
+    ((2, 2, 4, 16), 200),
 ]
 
 
@@ -102,11 +104,34 @@ def test_what_is_not_a_number_stays_in_its_row():
     assert rows.nonzero().flatten().tolist() == [3]
 
 
+@pytest.mark.parametrize("queries", [1, 3, 4])
+def test_few_queries_are_as_many(queries):
+    """Up to four queries are computed in another way: rows of a longer call, with masks, groups and every dtype."""
+    for dtype, bound in ((torch.float64, 1e-12), (torch.float32, 2e-6), (torch.bfloat16, 1e-2), (torch.float16, 1e-3)):
+        q, k, v = (
+            heads(2, 6, 9, 20, dtype=dtype),
+            heads(2, 2, 150, 20, seed=1, dtype=dtype),
+            heads(2, 2, 150, 9, seed=2, dtype=dtype),
+        )
+        mask = heads(2, 1, 9, 150, seed=3, dtype=dtype, grad=False)
+        mask[:, :, 1, 70:] = float("-inf")
+        for given in (None, mask, mask > 0, mask[:, :, :1] > 9):
+            some = given if given is None or given.shape[2] == 1 else given[:, :, :queries]
+            few = sdpa(q[:, :, :queries], k, v, some, enable_gqa=True)
+            np.testing.assert_allclose(
+                numpy(few), numpy(sdpa(q, k, v, given, enable_gqa=True)[:, :, :queries]), atol=bound
+            )
+        causal = sdpa(q, k, v, is_causal=True, enable_gqa=True)[:, :, :queries]
+        few = sdpa(q[:, :, :queries], k, v, is_causal=True, enable_gqa=True)
+        np.testing.assert_allclose(numpy(few), numpy(causal), atol=bound)
+
+
 @ours_alone
 @pytest.mark.parametrize("keys", [64, 77])
-def test_dropout_is_recomputed(keys):
+@pytest.mark.parametrize("queries", [3, 70])
+def test_dropout_is_recomputed(queries, keys):
     """The weights that a draw drops are those it drops from the whole matrix."""
-    q, k, v = heads(2, 2, 70, 16), heads(2, 2, keys, 16, seed=1), heads(2, 2, keys, 16, seed=2)
+    q, k, v = heads(2, 2, queries, 16), heads(2, 2, keys, 16, seed=1), heads(2, 2, keys, 16, seed=2)
     torch.manual_seed(5)
     y = sdpa(q, k, v, dropout_p=0.3)
     torch.manual_seed(5)
