@@ -102,8 +102,11 @@ def cell(step, count):
     return run
 
 
-def small(*shape):
-    return Input(shape, -0.6, 0.6)
+def weight(hidden, *shape):
+    """Within +-1.2/sqrt(hidden), near what layers begin with: larger ones let a relu's state grow step by step, and
+    its sums lose the digits that a small result would need."""
+    bound = min(0.6, 1.2 / hidden**0.5)
+    return Input(shape, -bound, bound)
 
 
 def weights(gates, inputs, hidden, num_layers=1, directions=1, biases=True, projected=0):
@@ -111,9 +114,12 @@ def weights(gates, inputs, hidden, num_layers=1, directions=1, biases=True, proj
     for layer in range(num_layers):
         for _ in range(directions):
             output = projected or hidden
-            found += [small(gates * hidden, output * directions if layer else inputs), small(gates * hidden, output)]
-            found += [small(gates * hidden), small(gates * hidden)] if biases else []
-            found += [small(projected, hidden)] if projected else []
+            found += [
+                weight(hidden, gates * hidden, output * directions if layer else inputs),
+                weight(hidden, gates * hidden, output),
+            ]
+            found += [weight(hidden, gates * hidden), weight(hidden, gates * hidden)] if biases else []
+            found += [weight(hidden, projected, hidden)] if projected else []
     return found
 
 
