@@ -1,4 +1,4 @@
-# GEMM, convolution, pooling, and the accuracy of functions and reductions of each instruction set over the
+# GEMM, convolution, pooling, attention, and the accuracy of functions and reductions of each instruction set over the
 # bare entries, one program each; AMX's GEMM on emulated tiles.
 add_library(kernel_test_base OBJECT ${csrc}/kernels/cpu/caches.cpp parallel_standin.cpp)
 target_link_libraries(kernel_test_base PRIVATE core_test_options)
@@ -28,7 +28,7 @@ function(add_kernel_tests target)
     list(FILTER sources EXCLUDE REGEX "/caches.cpp$")
     add_kernels(kernels_${target} ${target} "${sources}" ${ARGN})
   endif()
-  foreach(test gemm_test conv_test kernel_accuracy)
+  foreach(test gemm_test conv_test attention_test kernel_accuracy)
     add_kernel_test(${test} ${target} kernels_${target})
   endforeach()
 endfunction()
