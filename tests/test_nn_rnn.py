@@ -1,4 +1,4 @@
-"""Recurrent layers as modules: names, forms, packed sequences, dropout, graphs, the same bits however the work is shared."""
+"""Recurrent layers as modules: names, forms, packed sequences, dropout, graphs, equal bits however work is shared."""
 
 import math
 import pickle
@@ -209,12 +209,13 @@ def test_sixteen_bits_are_computed_in_float32(dtype):
 def test_the_same_bits_however_threads_share(kind, threads):
     """Batches so small that threads go in step by units, and so large that they share the sequences out."""
     for batch, hidden in ((1, 200), (5, 130), (130, 50)):
-        makes = {
-            "before": lambda: nn.GRU(20, hidden, reset_after=False),
-            "projected": lambda: nn.LSTM(20, hidden, proj_size=40),
-        }
         torch.manual_seed(0)
-        layer = makes.get(kind, lambda: getattr(nn, kind)(20, hidden, bidirectional=True))()
+        if kind == "before":
+            layer = nn.GRU(20, hidden, reset_after=False)
+        elif kind == "projected":
+            layer = nn.LSTM(20, hidden, proj_size=40)
+        else:
+            layer = getattr(nn, kind)(20, hidden, bidirectional=True)
         lengths = sorted(np.random.default_rng(0).integers(3, 13, batch).tolist(), reverse=True)
         for packed in (False, True):
             seen = []

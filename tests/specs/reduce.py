@@ -3,9 +3,9 @@
 import numpy as np
 
 from . import (
-    FLOATS,
     ALL,
     DISCRETE,
+    FLOATS,
     INTS,
     NUMBERS,
     Dtype,

@@ -20,12 +20,14 @@ _GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}
 
 
 class RNNBase(Module):
-    """What RNN, LSTM and GRU share: `num_layers` layers, each over the outputs of the one before, in one direction or both.
+    """What RNN, LSTM and GRU share: `num_layers` layers, each over the outputs of the one before, in one direction or
+    both.
 
-    Shapes: input (time, batch, input_size), (batch, time, input_size) with `batch_first`, (time, input_size) of a single
-    sequence, or a PackedSequence; states (num_layers * directions, batch, size). The parameters of layer k are
-    weight_ih_l<k> (gates * hidden_size, input), weight_hh_l<k> (gates * hidden_size, size), bias_ih_l<k> and bias_hh_l<k>,
-    those of the other direction end in _reverse; all start uniform in +-1/sqrt(hidden_size). `dropout` works between layers.
+    Shapes: input (time, batch, input_size), (batch, time, input_size) with `batch_first`, (time, input_size) of a
+    single sequence, or a PackedSequence; states (num_layers * directions, batch, size). The parameters of layer k are
+    weight_ih_l<k> (gates * hidden_size, input), weight_hh_l<k> (gates * hidden_size, size), bias_ih_l<k> and
+    bias_hh_l<k>, those of the other direction end in _reverse; all start uniform in +-1/sqrt(hidden_size). `dropout`
+    works between layers.
     """
 
     def __init__(
@@ -146,8 +148,8 @@ class RNNBase(Module):
                 continue
             if not packed and state.dim() != (3 if batched else 2):
                 raise RuntimeError(
-                    f"{type(self).__name__}: For {'batched 3-D' if batched else 'unbatched 2-D'} input, the hidden state "
-                    f"should also be {3 if batched else 2}-D but got {state.dim()}-D"
+                    f"{type(self).__name__}: For {'batched 3-D' if batched else 'unbatched 2-D'} input, the hidden "
+                    f"state should also be {3 if batched else 2}-D but got {state.dim()}-D"
                 )
             if not batched:
                 state = state.unsqueeze(1)
@@ -240,8 +242,9 @@ class LSTM(RNNBase):
         i, f, o = sigmoid(x w_ih^T + b_ih + h w_hh^T + b_hh)    g = tanh(the same)
         c = f c + i g                                           h = o tanh(c)
 
-    With `proj_size` h is multiplied by weight_hr^T, and so has that size. Called with an input and, if wanted, (h, c) to begin
-    with; gives the outputs of the last layer and (h, c) of every layer and direction. Shapes and parameters: see RNNBase.
+    With `proj_size` h is multiplied by weight_hr^T, and so has that size. Called with an input and, if wanted, (h, c)
+    to begin with; gives the outputs of the last layer and (h, c) of every layer and direction. Shapes and parameters:
+    see RNNBase.
 
     Sources: Hochreiter and Schmidhuber, "Long short-term memory", 1997; Gers et al., "Learning to forget", 2000; the
     projection: Sak et al., 2014.
@@ -288,11 +291,12 @@ class GRU(RNNBase):
         r, z = sigmoid(x w_ih^T + b_ih + h w_hh^T + b_hh)
         n = tanh(x w_in^T + b_in + r (h w_hn^T + b_hn))         h = (1 - z) n + z h
 
-    Without `reset_after` the reset gate stands before the product, as in the paper: n = tanh(x w_in^T + b_in + (r h) w_hn^T +
-    b_hn). Called with an input and, if wanted, the state to begin with; gives the outputs of the last layer and the last state
-    of every layer and direction. Shapes and parameters: see RNNBase.
+    Without `reset_after` the reset gate stands before the product, as in the paper: n = tanh(x w_in^T + b_in + (r h)
+    w_hn^T + b_hn). Called with an input and, if wanted, the state to begin with; gives the outputs of the last layer
+    and the last state of every layer and direction. Shapes and parameters: see RNNBase.
 
-    Source: Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", 2014.
+    Source: Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine
+    translation", 2014.
     """
 
     def __init__(
@@ -332,9 +336,9 @@ def _refuse(module: Module, unknown: dict[str, Any]) -> None:
 
 
 class RNNCellBase(Module):
-    """What the cells share: weight_ih (gates * hidden_size, input_size), weight_hh (gates * hidden_size, hidden_size), bias_ih
-    and bias_hh (gates * hidden_size,), all uniform in +-1/sqrt(hidden_size) at first; input (batch, input_size) or
-    (input_size,), states (batch, hidden_size) or (hidden_size,)."""
+    """What the cells share: weight_ih (gates * hidden_size, input_size), weight_hh (gates * hidden_size,
+    hidden_size), bias_ih and bias_hh (gates * hidden_size,), all uniform in +-1/sqrt(hidden_size) at first; input
+    (batch, input_size) or (input_size,), states (batch, hidden_size) or (hidden_size,)."""
 
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device: Any = None, dtype: Any = None

@@ -28,10 +28,10 @@ class _Packed(NamedTuple):
 
 
 class PackedSequence(_Packed):
-    """A batch of sequences sorted by falling length: `data` holds the first element of each, then the second of those that
-    have one, and so on; `batch_sizes` (int64, on the CPU) says how many each step has. `sorted_indices` leads from the batch
-    as it was to the sorted one and `unsorted_indices` back; both None where nothing was sorted. Recurrent layers take it and
-    give it. Made by `pack_padded_sequence` and `pack_sequence`."""
+    """A batch of sequences sorted by falling length: `data` holds the first element of each, then the second of those
+    that have one, and so on; `batch_sizes` (int64, on the CPU) says how many each step has. `sorted_indices` leads
+    from the batch as it was to the sorted one and `unsorted_indices` back; both None where nothing was sorted.
+    Recurrent layers take it and give it. Made by `pack_padded_sequence` and `pack_sequence`."""
 
     __slots__ = ()
 
@@ -114,8 +114,8 @@ def pack_padded_sequence(
 ) -> PackedSequence:
     """Packs padded sequences (time, batch, ...), or (batch, time, ...) with `batch_first`, of the given lengths.
 
-    With `enforce_sorted` the lengths must not grow (RuntimeError); without it the batch is sorted, and what comes of it is
-    put back into its order by `pad_packed_sequence` and by the recurrent layers.
+    With `enforce_sorted` the lengths must not grow (RuntimeError); without it the batch is sorted, and what comes of
+    it is put back into its order by `pad_packed_sequence` and by the recurrent layers.
     """
     lengths = _C.as_tensor(lengths, dtype=_C.int64)
     if enforce_sorted:
@@ -131,8 +131,9 @@ def pack_padded_sequence(
 def pad_packed_sequence(
     sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Padded sequences (time, batch, ...), or (batch, time, ...) with `batch_first`, and their lengths, in the order they had
-    before packing. `total_length` gives the padded length, ValueError where it is less than the longest sequence."""
+    """Padded sequences (time, batch, ...), or (batch, time, ...) with `batch_first`, and their lengths, in the order
+    they had before packing. `total_length` gives the padded length, ValueError where it is less than the longest
+    sequence."""
     data, batch_sizes, _, back = sequence
     padded, lengths = _C._ops.pad_packed(data, batch_sizes, batch_first, padding_value, total_length or 0)
     if back is None:
@@ -146,8 +147,8 @@ def pad_sequence(
     padding_value: float = 0.0,
     padding_side: str = "right",
 ) -> Tensor:
-    """Sequences (steps, ...) of several lengths as one tensor (time, batch, ...), or (batch, time, ...) with `batch_first`,
-    the shorter ones filled up with `padding_value` behind ("right") or before ("left") them."""
+    """Sequences (steps, ...) of several lengths as one tensor (time, batch, ...), or (batch, time, ...) with
+    `batch_first`, the shorter ones filled up with `padding_value` behind ("right") or before ("left") them."""
     if padding_side not in ("right", "left"):
         raise RuntimeError(f"pad_sequence: padding_side should be 'right' or 'left', not {padding_side!r}")
     if not isinstance(sequences, Iterable):
