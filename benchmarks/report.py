@@ -167,14 +167,14 @@ def markdown(lines, align) -> str:
 
 
 def write_readme(path: Path, rows, machine):
-    """Puts the tables between the README's two markers, and leaves every other byte as it was: the rooms, then what has
-    an aim and the whole models one by one."""
+    """Puts the tables between the README's two markers, and leaves every other byte as it was: the rooms, then what
+    starting, calls and a few common ops cost, and the whole models, one by one."""
     readme = path.read_text()
     before, found, rest = readme.partition(BEGIN)
     _, closed, after = rest.partition(END)
     if not found or not closed:
         raise SystemExit(f"{path.name} has no markers {BEGIN} and {END} to write the speed table between")
-    single = [row for row in rows if row.met is not None or row.group == "models"]
+    single = [row for row in rows if row.group in ("startup", "models") or (row.group == "ops" and row.met is not None)]
     tables = [
         markdown(room_cells(rows), ["---", "---:", "---:", "---:", "---"]),
         markdown([header(machine), *(row.cells for row in single)], ["---", "---:", "---:", "---:", "---:", ":---:"]),
