@@ -75,8 +75,9 @@ part_sanitizers() {
   for library in libasan.so libubsan.so libstdc++.so.6; do
     preload="$preload $(${CXX:-g++} -print-file-name=$library)"
   done
+  # --capture=sys: what a sanitizer says as it ends the process goes past Python, and would be lost with pytest's files.
   LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-    PYTHONPATH=$site "$bin/python" -m pytest -q tests --ignore=tests/peer --ignore=tests/test_memory.py
+    PYTHONPATH=$site "$bin/python" -m pytest -q --capture=sys tests --ignore=tests/peer --ignore=tests/test_memory.py
 }
 
 # The C++ tests for 64-bit Arm, run under qemu: the engine's values against the tests' own references.

@@ -551,6 +551,7 @@ int64_t rnn_scratch(const RnnArgs& r) {
 }
 
 void rnn(const RnnArgs& r, void* scratch) {
+  if (r.batch == 0) return;  // every array is empty, and may be null
   with_cell(r, [&]<class S, Rnn cell>() {
     Forward<S, cell> pass(r);
     run_pass(pass, r, static_cast<char*>(scratch));
@@ -562,6 +563,7 @@ int64_t rnn_backward_scratch(const RnnArgs& r) {
 }
 
 void rnn_backward(const RnnArgs& r, void* scratch) {
+  if (r.batch == 0) return;
   with_cell(r, [&]<class S, Rnn cell>() {
     Backward<S, cell> pass(r);
     run_pass(pass, r, static_cast<char*>(scratch));
