@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import CASES, GROUPS, load_cases, ops, report, startup
+from benchmarks import CASES, GROUPS, load_cases, memory, ops, report, startup
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 300  # seconds a worker may be silent
@@ -169,6 +169,17 @@ def import_rows(tessel, rival, repeats):
     ]
 
 
+def memory_row(name, case, tessel, rival):
+    """The peak memory of a training step on both sides: the engine's at most the rival's."""
+    figures, note = {}, ""
+    for side in (rival, tessel):
+        try:
+            figures[side] = memory.measure(case, side.python, side.library, side.environment, side.threads, ROOT)
+        except subprocess.CalledProcessError as error:
+            note = f"{side.title}: {(error.stderr.strip().splitlines() or ['no words'])[-1]}"
+    return report.Row(name, "memory", figures.get(rival), figures.get(tessel), aim=1, unit="MB", note=note)
+
+
 def show_progress(line):
     """Overwrites the terminal's last line; silent where stderr is no terminal."""
     if sys.stderr.isatty():
@@ -240,6 +251,11 @@ def main():
     for i, case in enumerate(chosen):
         show_progress(f"{i + 1}/{len(chosen)} {case.name}")
         rows.append(run(case, tessel, rival, seconds, rounds))
+    for case in CASES.values():
+        name = f"peak memory of {case.name}"
+        if case.name.startswith("step: ") and (not args.only or re.search(args.only, name)):
+            show_progress(name)
+            rows.append(memory_row(name, case, tessel, rival))
     show_progress("")
     for side in (tessel, rival):
         if side.worker:

@@ -89,10 +89,10 @@ def mean_ratio(rows) -> float:
 
 
 def rooms(rows) -> dict[str, list[Row]]:
-    """The measured cases by group, in the order of the run; what starting costs is not among them."""
+    """The measured cases by group, in the order of the run; what starting costs and memory are not among them."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        if row.ratio is not None and row.group != "startup":
+        if row.ratio is not None and row.group not in ("startup", "memory"):
             found.setdefault(row.group, []).append(row)
     return found
 
@@ -174,7 +174,7 @@ def write_readme(path: Path, rows, machine):
     _, closed, after = rest.partition(END)
     if not found or not closed:
         raise SystemExit(f"{path.name} has no markers {BEGIN} and {END} to write the speed table between")
-    single = [row for row in rows if row.group in ("startup", "models") or (row.group == "ops" and row.met is not None)]
+    single = [row for row in rows if row.group in ("startup", "models", "memory") or (row.group == "ops" and row.met is not None)]
     tables = [
         markdown(room_cells(rows), ["---", "---:", "---:", "---:", "---"]),
         markdown([header(machine), *(row.cells for row in single)], ["---", "---:", "---:", "---:", "---:", ":---:"]),
