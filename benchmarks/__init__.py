@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 # Modules of cases, in the order they are reported in.
-GROUPS = ("ops", "elementwise", "rows", "picking", "gemm", "conv", "rnn", "attention", "optim", "models")
+GROUPS = ("ops", "elementwise", "rows", "picking", "gemm", "conv", "rnn", "attention", "optim", "models", "growth")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Case:
     build: Callable[[Any], Callable[[], Any]]  # library -> the callable to time; its first result is compared
     group: str
     aim: float | None = None  # the engine's time over the rival's, at most
+    curve: tuple[str, int] | None = None  # the curve that the case is a point of, and its size
 
 
 CASES: dict[str, Case] = {}
@@ -39,13 +40,13 @@ def load_cases():
         importlib.import_module(f"benchmarks.{group}")
 
 
-def case(name: str, aim: float | None = None):
+def case(name: str, aim: float | None = None, curve: tuple[str, int] | None = None):
     """Registers the function below it as a case; its group is the module it stands in."""
 
     def register(build):
         if name in CASES:
             raise ValueError(f"two cases are called {name!r}")
-        CASES[name] = Case(name, build, build.__module__.rsplit(".", 1)[-1], aim)
+        CASES[name] = Case(name, build, build.__module__.rsplit(".", 1)[-1], aim, curve)
         return build
 
     return register

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import CASES, GROUPS, load_cases, memory, ops, report, startup
+from benchmarks import CASES, GROUPS, load_cases, memory, ops, report, roofline, startup
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 300  # seconds a worker may be silent
@@ -121,8 +121,8 @@ class Side:
             return {"error": str(death)}
 
 
-def run(case, tessel, rival, seconds, rounds):
-    """Times one case on both sides; `seconds` is what each may spend on it, cut into `rounds` turns."""
+def run(case, tessel, rival, seconds, rounds, roof):
+    """Times one case on both sides; `seconds` is what each may spend on it, cut into `rounds` turns. roof: or None."""
     answers = {side: side.ask(do="prepare", case=case.name, sample_seconds=SAMPLE) for side in (rival, tessel)}
     notes = [f"{side.title}: {answer['error']}" for side, answer in answers.items() if "error" in answer]
     times = {}
@@ -138,12 +138,22 @@ def run(case, tessel, rival, seconds, rounds):
                 times.pop(side, None)
             else:
                 times.setdefault(side, []).extend(measured["times"])
+    work = rival.ask(do="count").get("work", []) if roof and rival in times else []
     a, b = answers[tessel].get("value"), answers[rival].get("value")
     if a and b and not alike(a, b):
         notes.append(f"the results differ: {rival.title} {b}, {tessel.title} {a}")
     medians = {side: statistics.median(samples) for side, samples in times.items()}
     return report.Row(
-        case.name, case.group, medians.get(rival), medians.get(tessel), aim=case.aim, note="; ".join(notes)
+        case.name,
+        case.group,
+        medians.get(rival),
+        medians.get(tessel),
+        aim=case.aim,
+        curve=case.curve,
+        note="; ".join(notes),
+        flops=sum(flops for flops, _, _ in work),
+        moved=sum(moved for _, moved, _ in work),
+        floor=roof.floor(work) if work else None,
     )
 
 
@@ -204,7 +214,7 @@ def main():
         "--rival-python", metavar="PATH", default=sys.executable, help="an interpreter that has the rival"
     )
     parser.add_argument(
-        "--output", type=Path, default=ROOT / "build" / "bench", help="folder for speed.json, speed.png"
+        "--output", type=Path, default=ROOT / "build" / "bench", help="folder for speed.json, speed.png, growth.png"
     )
     parser.add_argument("--readme", type=Path, help="file whose speed table is replaced")
     parser.add_argument("--strict", action="store_true", help="exit with status 1 when an aim is missed")
@@ -240,6 +250,13 @@ def main():
         side.threads = threads
         side.ask(do="threads", threads=threads)
 
+    roof = None
+    if args.rival == "torch":
+        try:
+            roof = roofline.measure(threads, args.isa)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"No shares of the roofline: it could not be measured ({error}).", file=sys.stderr)
+
     load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
     if load > cores / 2:
         print(f"The machine is busy (load {load:.1f} on {cores} cores): figures will be noisy.", file=sys.stderr)
@@ -250,7 +267,7 @@ def main():
         rows += import_rows(tessel, rival, repeats=3 if args.quick else 9)
     for i, case in enumerate(chosen):
         show_progress(f"{i + 1}/{len(chosen)} {case.name}")
-        rows.append(run(case, tessel, rival, seconds, rounds))
+        rows.append(run(case, tessel, rival, seconds, rounds, roof))
     for case in CASES.values():
         name = f"peak memory of {case.name}"
         if case.name.startswith("step: ") and (not args.only or re.search(args.only, name)):
@@ -275,6 +292,7 @@ def main():
     report.write_json(args.output / "speed.json", rows, machine)
     try:
         report.write_picture(args.output / "speed.png", rows, machine)
+        report.write_growth(args.output / "growth.png", rows, machine)
     except ImportError:
         print("No picture: matplotlib is not installed.", file=sys.stderr)
     if args.readme:

@@ -113,7 +113,7 @@ def gpt(torch, vocabulary=96, context=128, width=256, heads=8, depth=4):
 
 
 def vit_tiny(torch, size=32, patch=4, width=192, heads=3, depth=4):
-    """A vision transformer of tiny's width on 32x32 images: 64 patches and the class token, torch's own encoder layer."""
+    """A vision transformer of tiny's width on 32x32 images: 64 patches, the class token, torch's own encoder layer."""
     nn = torch.nn
 
     class VisionTransformer(nn.Module):
@@ -149,7 +149,7 @@ def momentum(torch, parameters):
 
 
 def model_cases(name, build, inputs, batches, optimizer, aim=None):
-    """A training step for each batch size, and the answer to one input. inputs(torch, n): n inputs and their classes."""
+    """A training step for each batch size, and the answer to one input. inputs(torch, n): n inputs, their classes."""
 
     def step_case(batch):
         @case(f"step: {name}, batch {batch}", aim=aim)

@@ -19,7 +19,11 @@ class Row:
     aim: float | None = None  # the ratio tessel / rival, at most
     limit: float | None = None  # or an absolute limit for tessel
     unit: str = "s"  # or "MB"
+    curve: tuple[str, int] | None = None  # the curve it is a point of, and its size
     note: str = ""  # why something was not measured, or is not to be trusted
+    flops: float = 0.0  # operations of its products
+    moved: float = 0.0  # bytes that its ops read and write, each operand once
+    floor: float | None = None  # seconds that the measured roofline leaves it
 
     @property
     def ratio(self) -> float | None:
@@ -37,13 +41,27 @@ class Row:
         )
 
     @property
+    def rate(self) -> str:
+        """Of tessel: GFLOP/s where arithmetic is the most of it (16 operations a byte), else GB/s."""
+        if not self.tessel or self.floor is None:
+            return ""
+        work, unit = (self.flops, "GFLOP/s") if self.flops > 16 * self.moved else (self.moved, "GB/s")
+        return f"{work / self.tessel / 1e9:.3g} {unit}"
+
+    @property
+    def share(self) -> str:
+        """Of the roofline, in percent; above 100 where ops are fused that the floor counts one by one."""
+        return f"{100 * self.floor / self.tessel:.0f} %" if self.tessel and self.floor is not None else ""
+
+    @property
     def cells(self) -> list[str]:
         aim = f"≤ {self.aim:g}" if self.aim is not None else ""
         if self.limit is not None:
             aim = f"≤ {quantity(self.limit, self.unit)}".replace(".0 ", " ")
         ratio = f"{self.ratio:.2f}" if self.ratio is not None else "-"
         met = {True: "yes", False: "NO", None: ""}[self.met]
-        return [self.name, quantity(self.rival, self.unit), quantity(self.tessel, self.unit), ratio, aim, met]
+        times = [quantity(self.rival, self.unit), quantity(self.tessel, self.unit)]
+        return [self.name, *times, ratio, aim, met, self.rate, self.share]
 
 
 def quantity(x, unit) -> str:
@@ -56,13 +74,13 @@ def quantity(x, unit) -> str:
 
 
 def header(machine) -> list[str]:
-    return ["case", machine["rival"], machine["tessel"], "ratio", "aim", "met"]
+    return ["case", machine["rival"], machine["tessel"], "ratio", "aim", "met", "rate", "of the roofline"]
 
 
 def text(rows, machine) -> str:
     """The table for the terminal, with a line of what is behind it and the notes below."""
     cells = [header(machine), *(row.cells for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(6)]
+    widths = [max(len(row[i]) for row in cells) for i in range(8)]
     lines = [
         "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))) for row in cells
     ]
@@ -89,10 +107,10 @@ def mean_ratio(rows) -> float:
 
 
 def rooms(rows) -> dict[str, list[Row]]:
-    """The measured cases by group, in the order of the run; what starting costs and memory are not among them."""
+    """The measured cases by group, in the order of the run; starting, memory and the curves are not rooms."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        if row.ratio is not None and row.group not in ("startup", "memory"):
+        if row.ratio is not None and row.group not in ("startup", "memory", "growth"):
             found.setdefault(row.group, []).append(row)
     return found
 
@@ -160,6 +178,36 @@ def write_picture(path: Path, rows, machine):
     figure.savefig(path, dpi=120)
 
 
+def write_growth(path: Path, rows, machine):
+    """Time against size, a panel for each curve, logarithmic axes: a straight line of slope p is a cost of size^p."""
+    from matplotlib.figure import Figure
+
+    curves: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.curve and row.ratio is not None:
+            curves.setdefault(row.curve[0], []).append(row)
+    if not curves:
+        return
+    figure = Figure(figsize=(12, 3.6 * math.ceil(len(curves) / 3)), layout="constrained")
+    panels = iter(figure.subplots(math.ceil(len(curves) / 3), 3, squeeze=False).flat)
+    for (name, points), axes in zip(curves.items(), panels):
+        sizes = [row.curve[1] for row in points]
+        axes.plot(sizes, [row.rival for row in points], "s--", color="tab:orange", label=machine["rival"])
+        axes.plot(sizes, [row.tessel for row in points], "o-", color="tab:green", label=machine["tessel"])
+        floors = [row.floor if row.floor is not None else math.nan for row in points]
+        axes.plot(sizes, floors, ":", color="gray", label="roofline")
+        title, _, unit = name.rpartition(", ")
+        axes.set(xscale="log", yscale="log", xlabel=unit, ylabel="seconds")
+        axes.set_xticks(sizes, map(str, sizes), fontsize=7)
+        axes.minorticks_off()
+        axes.set_title(title, fontsize=8)
+        axes.grid(alpha=0.3)
+    for axes in panels:  # those without a curve
+        axes.remove()
+    figure.axes[0].legend(fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
 def markdown(lines, align) -> str:
     rows = ["| " + " | ".join(line) + " |" for line in lines]
     rows.insert(1, "| " + " | ".join(align) + " |")
@@ -174,9 +222,16 @@ def write_readme(path: Path, rows, machine):
     _, closed, after = rest.partition(END)
     if not found or not closed:
         raise SystemExit(f"{path.name} has no markers {BEGIN} and {END} to write the speed table between")
-    single = [row for row in rows if row.group in ("startup", "models", "memory") or (row.group == "ops" and row.met is not None)]
+    single = [
+        row
+        for row in rows
+        if row.group in ("startup", "models", "memory") or (row.group == "ops" and row.met is not None)
+    ]
     tables = [
         markdown(room_cells(rows), ["---", "---:", "---:", "---:", "---"]),
-        markdown([header(machine), *(row.cells for row in single)], ["---", "---:", "---:", "---:", "---:", ":---:"]),
+        markdown(
+            [header(machine), *(row.cells for row in single)],
+            ["---", "---:", "---:", "---:", "---:", ":---:", "---:", "---:"],
+        ),
     ]
     path.write_text(f"{before}{BEGIN}\n{summary(rows, machine)}\n\n" + "\n\n".join(tables) + f"\n{END}{after}")

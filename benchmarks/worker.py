@@ -4,6 +4,7 @@ One JSON request a line on stdin, one JSON answer a line on stdout:
 
     {"do": "prepare", "case": name, "sample_seconds": s} -> {"calls": n, "seconds": t, "value": [shape, sum, sum|x|]}
     {"do": "measure", "samples": k}                      -> {"times": [seconds per call, k of them]}
+    {"do": "count"}                                      -> {"work": [[operations, bytes, dtype], an op each]}
     {"do": "threads", "threads": n}                      -> {"threads": n}
 
 A failure is an answer too: {"error": text}.
@@ -65,6 +66,14 @@ class Worker:
     def measure(self, samples):
         seconds(self.call, 1)  # the other worker has just run: caches and threads wake up here
         return {"times": [max(seconds(self.call, self.calls) - EMPTY, 1e-9) for _ in range(samples)]}
+
+    def count(self):
+        """What the prepared case computes and moves; only PyTorch tells."""
+        if self.library.__name__ != "torch":
+            return {"work": []}
+        from benchmarks import count
+
+        return {"work": count.work(self.call)}
 
     def threads(self, threads):
         self.library.set_num_threads(threads)
