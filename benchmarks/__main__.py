@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import CASES, GROUPS, load_cases, memory, ops, report, roofline, startup
@@ -40,8 +41,14 @@ ISA = {
     "amx": {},
 }
 
-# What may stand on the other side: the module it is imported as, and the version the aims were set against.
-RIVALS = {"torch": ("PyTorch", "2.13"), "tessel": ("tessel", "")}
+# What may stand on the other side: the module it is imported as, its name, the version the aims were set against, and
+# what pip installs it by. NumPy and JAX run the cases that facade.py can give them.
+RIVALS = {
+    "torch": ("PyTorch", "2.13", "'torch==2.13.*' --extra-index-url https://download.pytorch.org/whl/cpu"),
+    "jax": ("JAX", "", "jax"),
+    "numpy": ("NumPy", "", "numpy"),
+    "tessel": ("tessel", "", "tessel"),
+}
 
 MISSING = """\
 {title} could not be imported by {python}:
@@ -49,8 +56,8 @@ MISSING = """\
 
 The benchmark runs the same code over both libraries, so it needs {title} {version} beside tessel. Either
 
-  make bench                                  makes .venv-peer with both of them, or
-  {python} -m pip install 'torch=={version}.*' --extra-index-url https://download.pytorch.org/whl/cpu
+  make bench                                  makes .venv-peer with tessel and PyTorch, or
+  {python} -m pip install {package}
                                               puts it where it was looked for, or
   python -m benchmarks --rival-python PATH    names another interpreter that has it (with numpy).
 """
@@ -209,7 +216,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a third of the time; the noise is larger")
     parser.add_argument("--threads", type=int, help="of both libraries; default: what tessel chooses")
     parser.add_argument("--isa", choices=list(ISA), help="holds both libraries to an instruction set")
-    parser.add_argument("--rival", choices=list(RIVALS), default="torch")
+    parser.add_argument("--against", choices=list(RIVALS), default="torch", help="the rival; default: torch")
     parser.add_argument(
         "--rival-python", metavar="PATH", default=sys.executable, help="an interpreter that has the rival"
     )
@@ -233,13 +240,16 @@ def main():
     environment = dict(os.environ)
     if args.isa:
         environment.update(ISA[args.isa], TESSEL_ISA=args.isa)
-    title, version = RIVALS[args.rival]
+    title, version, package = RIVALS[args.against]
+    if facade := args.against in ("numpy", "jax"):  # arrays alone, and no aims against them
+        chosen = [replace(case, aim=None) for case in chosen if case.group != "models"]
     tessel = Side("tessel", "tessel", sys.executable, environment, args.specs)
-    rival = Side(title, args.rival, args.rival_python, environment, args.specs)
+    rival = Side(title, args.against, args.rival_python, environment, args.specs)
     for side, wanted in ((tessel, ""), (rival, version)):
         hello = side.start()
         if "error" in hello and side is rival:
-            sys.exit(MISSING.format(title=title, python=side.python, error=hello["error"], version=version))
+            error = hello["error"]
+            sys.exit(MISSING.format(title=title, python=side.python, error=error, version=version, package=package))
         if "error" in hello:
             sys.exit(f"tessel could not be imported by {side.python}:\n  {hello['error']}\nmake bench installs it.")
         side.title = f"{side.title} {hello['version']}"
@@ -251,7 +261,7 @@ def main():
         side.ask(do="threads", threads=threads)
 
     roof = None
-    if args.rival == "torch":
+    if args.against == "torch":
         try:
             roof = roofline.measure(threads, args.isa)
         except (OSError, subprocess.CalledProcessError) as error:
@@ -263,12 +273,16 @@ def main():
 
     seconds, rounds = (0.15, 3) if args.quick else (0.5, 5)
     rows, start = [], time.perf_counter()
-    if startup_chosen:
+    if startup_chosen and not facade:
         rows += import_rows(tessel, rival, repeats=3 if args.quick else 9)
     for i, case in enumerate(chosen):
         show_progress(f"{i + 1}/{len(chosen)} {case.name}")
         rows.append(run(case, tessel, rival, seconds, rounds, roof))
-    for case in CASES.values():
+    if facade:
+        left_out = [row.name for row in rows if row.rival is None]
+        rows = [row for row in rows if row.rival is not None]
+        print(f"{len(left_out)} cases that {title} is not given here were left out.", file=sys.stderr)
+    for case in CASES.values() if not facade else ():
         name = f"peak memory of {case.name}"
         if case.name.startswith("step: ") and (not args.only or re.search(args.only, name)):
             show_progress(name)
@@ -296,7 +310,7 @@ def main():
     except ImportError:
         print("No picture: matplotlib is not installed.", file=sys.stderr)
     if args.readme:
-        report.write_readme(args.readme, rows, machine)
+        report.write_readme(args.readme, rows, machine, args.isa)
     if args.strict and any(row.met is False for row in rows):
         sys.exit(1)
 

@@ -5,7 +5,7 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-BEGIN, END = "<!-- speed table: begin -->", "<!-- speed table: end -->"
+BEGIN, END = "<!-- speed table{}: begin -->", "<!-- speed table{}: end -->"  # {}: which capped instruction set
 
 
 @dataclass
@@ -80,7 +80,9 @@ def header(machine) -> list[str]:
 def text(rows, machine) -> str:
     """The table for the terminal, with a line of what is behind it and the notes below."""
     cells = [header(machine), *(row.cells for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(8)]
+    used = [i for i in range(8) if any(row[i] for row in cells[1:])]
+    cells = [[row[i] for i in used] for row in cells]
+    widths = [max(map(len, column)) for column in zip(*cells)]
     lines = [
         "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))) for row in cells
     ]
@@ -214,24 +216,20 @@ def markdown(lines, align) -> str:
     return "\n".join(rows)
 
 
-def write_readme(path: Path, rows, machine):
+def write_readme(path: Path, rows, machine, capped: str | None):
     """Puts the tables between the README's two markers, and leaves every other byte as it was: the rooms, then what
-    starting, calls and a few common ops cost, and the whole models, one by one."""
+    starting, calls and a few common ops cost, and the whole models, one by one. A run held to an instruction set has
+    markers of its own (`speed table avx2`), and shows its rooms only."""
+    begin, end = (marker.format(f" {capped}" if capped else "") for marker in (BEGIN, END))
     readme = path.read_text()
-    before, found, rest = readme.partition(BEGIN)
-    _, closed, after = rest.partition(END)
+    before, found, rest = readme.partition(begin)
+    _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise SystemExit(f"{path.name} has no markers {BEGIN} and {END} to write the speed table between")
-    single = [
-        row
-        for row in rows
-        if row.group in ("startup", "models", "memory") or (row.group == "ops" and row.met is not None)
-    ]
-    tables = [
-        markdown(room_cells(rows), ["---", "---:", "---:", "---:", "---"]),
-        markdown(
-            [header(machine), *(row.cells for row in single)],
-            ["---", "---:", "---:", "---:", "---:", ":---:", "---:", "---:"],
-        ),
-    ]
-    path.write_text(f"{before}{BEGIN}\n{summary(rows, machine)}\n\n" + "\n\n".join(tables) + f"\n{END}{after}")
+        raise SystemExit(f"{path.name} has no markers {begin} and {end} to write the speed table between")
+    tables = [markdown(room_cells(rows), ["---", "---:", "---:", "---:", "---"])]
+    shown = ("startup", "models", "memory")
+    single = [row for row in rows if row.group in shown or (row.group == "ops" and row.met is not None)]
+    if not capped:
+        aligned = ["---", "---:", "---:", "---:", "---:", ":---:", "---:", "---:"]
+        tables.append(markdown([header(machine), *(row.cells for row in single)], aligned))
+    path.write_text(f"{before}{begin}\n{summary(rows, machine)}\n\n" + "\n\n".join(tables) + f"\n{end}{after}")

@@ -19,7 +19,7 @@ import os
 import sys
 import time
 
-from benchmarks import CASES, load_cases, ops
+from benchmarks import CASES, facade, load_cases, ops
 
 
 def seconds(call, calls):
@@ -42,6 +42,8 @@ EMPTY = min(seconds(lambda: None, 20_000) for _ in range(5))
 
 def value(library, result):
     """A result's shape, sum and sum of magnitudes, for comparison with the other library; None for other results."""
+    if isinstance(library, facade.Library):
+        return library.value(result)
     if not isinstance(result, library.Tensor):
         return None
     x = result.detach().double()
@@ -50,13 +52,15 @@ def value(library, result):
 
 class Worker:
     def __init__(self, name):
-        self.library = importlib.import_module(name)
+        self.library = facade.load(name) if name in ("numpy", "jax") else importlib.import_module(name)
         self.call, self.calls = None, 1
 
     def prepare(self, case, sample_seconds):
         self.call = None  # the last case's tensors go before the next ones come
         gc.collect()
         self.call = CASES[case].build(self.library)
+        if isinstance(self.library, facade.Library):
+            self.call = self.library.compiled(self.call)
         found = value(self.library, self.call())
         self.calls = 1
         while (once := seconds(self.call, self.calls)) * self.calls < sample_seconds / 2:
@@ -76,6 +80,9 @@ class Worker:
         return {"work": count.work(self.call)}
 
     def threads(self, threads):
+        if isinstance(self.library, facade.Library):  # they take their threads from the cores the process may use
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+            return {"threads": threads}
         self.library.set_num_threads(threads)
         return {"threads": self.library.get_num_threads()}
 
@@ -92,7 +99,8 @@ def main():
         ops.register_specs()
     try:
         worker = Worker(sys.argv[1])
-        answer(version=worker.library.__version__, threads=worker.library.get_num_threads())
+        threads = getattr(worker.library, "get_num_threads", lambda: len(os.sched_getaffinity(0)))()
+        answer(version=worker.library.__version__, threads=threads)
     except Exception as error:
         answer(error=f"{type(error).__name__}: {error}")
         return
