@@ -170,6 +170,18 @@ def type_of(text):
 RETURNS = {"item": "_int | _float", "numpy": "_numpy.ndarray[Any, Any]", "register_hook": "RemovableHandle"}
 
 
+# Named tuples by the op's name; an older op of the same name may have other fields, and another tuple.
+TUPLES = {}
+
+
+def tuple_name(op, fields):
+    forms = TUPLES.setdefault(op, [])
+    if fields not in forms:
+        forms.append(fields)
+    at = forms.index(fields)
+    return f"_{op}_result" + (f"_{at + 1}" if at else "")
+
+
 class Signature:
     def __init__(self, text):
         self.name, rest = text.split("(", 1)
@@ -184,7 +196,7 @@ class Signature:
             return type_of(self.result) if self.result != "Tensor[]" else "tuple[Tensor, ...]"
         fields = split(self.result[1:-1])
         if all(" " in f for f in fields):
-            return f"_{self.name}_result"
+            return tuple_name(self.name, self.fields())
         return "tuple[" + ", ".join(type_of(f) for f in fields) + "]"
 
     def fields(self):
@@ -325,10 +337,10 @@ def extension():
         by_place.setdefault(place, []).append(text)
         s = Signature(text)
         if s.fields():
-            named.setdefault(s.name, s.fields())
+            named[tuple_name(s.name, s.fields())] = s.fields()
     lines = [HEAD]
     for name, fields in sorted(named.items()):
-        lines += [f"class _{name}_result(NamedTuple):", *(f"    {field}: {type_of(kind)}" for kind, field in fields)]
+        lines += [f"class {name}(NamedTuple):", *(f"    {field}: {type_of(kind)}" for kind, field in fields)]
     lines += tensor_class(by_place["method"])
     lines += functions(by_place["function"], out=True)
     for place, space in (("nn", "_nn"), ("linalg", "_linalg"), ("private", "_ops"), ("optim", "_optim")):
@@ -340,7 +352,7 @@ def again(signatures):
     """Functions of the extension as another module's own."""
     lines = functions(signatures)
     used = sorted(
-        set(re.findall(r"\b(_(?:int|float|bool|dtype|Number|\w+_result)|Tensor|Generator)\b", "\n".join(lines)))
+        set(re.findall(r"\b(_(?:int|float|bool|dtype|Number|\w+_result(?:_\d)?)|Tensor|Generator)\b", "\n".join(lines)))
     )
     typing = [name for name in ("Any", "overload") if any(name in line for line in lines)]
     return [
@@ -392,7 +404,7 @@ def generate():
     files = {
         "_C.pyi": extension(),
         "__init__.pyi": front_page(),
-        "linalg.pyi": again(linalg),
+        "linalg.pyi": ["from tessel._linalg import LinAlgError as LinAlgError", *again(linalg)],
         "nn/functional.pyi": of_functional(),
     }
     return {PACKAGE / name: FIRST_LINE + "\n".join(lines) + "\n" for name, lines in files.items()}

@@ -39,6 +39,7 @@ PYBIND11_MODULE(_C, m) {
     bind_softmax();
     bind_attention();
     bind_norm();
+    bind_linalg();
     bind_loss();
     bind_optim();
     install_ops(m.ptr());

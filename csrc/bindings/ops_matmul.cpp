@@ -116,8 +116,6 @@ void bind_matmul() {
     return std::tuple(parts.u, parts.s, parts.vh);
   }, "Singular values, greatest first, and vectors: A = U diag(S) Vh.", kLinalg);
   add_op("svdvals(Tensor A, *, str? driver=None) -> Tensor", +[](const Tensor& x, std::optional<std::string>) { return svd(x).s; }, "Singular values, greatest first.", kLinalg);
-  add_op("inv(Tensor A) -> Tensor", &inverse, "The inverses of square matrices.", kLinalg);
-  add_op("inverse(Tensor input) -> Tensor", &inverse, "The inverses of square matrices.");
   add_op("kron(Tensor input, Tensor other) -> Tensor", &kron, "Kronecker's product: every element of input times all of other.");
   add_op("cross(Tensor input, Tensor other, int? dim=None) -> Tensor", &cross, "The vector product along dim (the first of size 3 for None).", kBoth);
   add_op("cross(Tensor input, Tensor other, *, int dim=-1) -> Tensor", +[](const Tensor& a, const Tensor& b, int64_t dim) { return cross(a, b, dim); }, "The vector product along dim.", kLinalg);

@@ -142,6 +142,7 @@ void bind_rnn();
 void bind_softmax();
 void bind_attention();
 void bind_norm();
+void bind_linalg();
 void bind_loss();
 void bind_optim();
 

@@ -300,19 +300,6 @@ SPECS = [
         [case(rand(5), rand(5)), case(rand(0), rand(0))],
         errors=[error(RuntimeError, ".*", rand(3), rand(4)), error(RuntimeError, ".*", rand(3, 1), rand(3))],
     ),
-    *(
-        product(
-            name,
-            np.linalg.inv,
-            [case(REGULAR), case(REGULAR_STACK)],
-            method=name == "inverse",
-            layouts=("transposed", "stepped"),  # an expanded matrix has no inverse
-            dtypes=("float32", "float64"),
-            tolerance={"float32": (2e-5, 2e-5)},
-            errors=[error(RuntimeError, ".*", rand(2, 3))],
-        )
-        for name in ("inverse", "linalg.inv")
-    ),
     product(
         "linalg.svd",
         lambda x, full_matrices=True: x,
