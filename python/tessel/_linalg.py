@@ -91,11 +91,11 @@ def _tensor(a: Any, like: Tensor, dtype: Any = None) -> Tensor:
     return x if dtype is None else x.to(dtype)
 
 
-def _adjoint(x: Tensor) -> Tensor:
+def _adjoint(x: Any) -> Tensor:
     return x.transpose(-2, -1).conj() if x.dtype.is_complex else x.transpose(-2, -1)
 
 
-def _conj(x: Tensor) -> Tensor:
+def _conj(x: Any) -> Tensor:
     return x.conj() if x.dtype.is_complex else x
 
 
@@ -151,7 +151,7 @@ def _leading_minor(a: np.ndarray) -> int:
     return high
 
 
-def _cholesky_array(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cholesky_array(a: Any) -> tuple[Any, Any]:
     """(L, info): where a matrix has no L it stays as it was, and info is the order of the minor that forbids it."""
     info = np.zeros(a.shape[:-2], np.int32)
     try:
@@ -225,8 +225,7 @@ class _Qr(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, mode: Any) -> Any:
-        q, r = np.linalg.qr(_array(x), mode)
-        q, r = _tensor(q, x), _tensor(r, x)
+        q, r = (_tensor(a, x) for a in np.linalg.qr(_array(x), mode))
         ctx.mode = mode
         ctx.save_for_backward(q, r)
         return q, r
