@@ -82,7 +82,10 @@ void add_sum(const std::string& name, const std::string& a, const std::string& b
 
 void bind_matmul() {
   add_op("matmul(Tensor input, Tensor other) -> Tensor", &matmul, "The matrix product; leading dimensions broadcast.", kBoth | kLinalg);
-  add_op("linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", &linear, "input @ weight.T + bias: (*, in) x (out, in) -> (*, out)", kNN);
+  add_op("linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", +[](const Tensor& x, const Tensor& w, const Tensor& b) { return linear(x, w, b); },
+         "input @ weight.T + bias: (*, in) x (out, in) -> (*, out)", kNN);
+  add_op("linear(Tensor input, Tensor weight, Tensor? bias, str activation, bool inplace=False) -> Tensor",
+         &linear, "linear and an activation in one pass over the result: the same values and history as one after the other.", kPrivate);
   add_op("mm(Tensor input, Tensor mat2) -> Tensor", &mm, "The product of two matrices.");
   add_op("bmm(Tensor input, Tensor mat2) -> Tensor", &bmm, "The products of two stacks of matrices.");
   add_op("mv(Tensor input, Tensor vec) -> Tensor", &mv, "The product of a matrix and a vector.");

@@ -518,6 +518,13 @@ std::string Cast<std::string>::from(PyObject* o) {
   return std::string(text, size);
 }
 
+Activation Cast<Activation>::from(PyObject* o) {
+  static constexpr const char* kNames[] = {"none", "relu", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu"};
+  for (size_t i = 0; i < std::size(kNames); ++i)
+    if (!PyUnicode_CompareWithASCIIString(o, kNames[i])) return static_cast<Activation>(i);
+  fail<ValueError>("activation: expected one of none, relu, tanh, sigmoid, gelu, gelu_tanh, silu, got '", Cast<std::string>::from(o), "'");
+}
+
 template <class T>
 static std::vector<T> list_from(PyObject* o) {
   std::vector<T> list;

@@ -53,6 +53,7 @@ template <> struct Cast<Device> { static Device from(PyObject* o) { return o && 
 template <> struct Cast<PyObject*> { static PyObject* from(PyObject* o) { return o; } };
 template <> struct Cast<Dims> { static Dims from(PyObject* o); };             // a sequence of ints, or one int
 template <> struct Cast<std::string> { static std::string from(PyObject* o); };
+template <> struct Cast<Activation> { static Activation from(PyObject* o); };  // its name
 template <> struct Cast<std::vector<Tensor>> { static std::vector<Tensor> from(PyObject* o); };
 template <> struct Cast<std::vector<int64_t>> { static std::vector<int64_t> from(PyObject* o); };
 template <> struct Cast<std::vector<double>> { static std::vector<double> from(PyObject* o); };

@@ -83,7 +83,8 @@ struct GemmArgs {
   int64_t a_batch[kMaxDims - 2], b_batch[kMaxDims - 2], c_batch[kMaxDims - 2];
   double alpha, beta;                            // beta == 0: c is not read
   const void* bias; int64_t bias_stride;         // bias[j], added to every row; null for none
-  Activation activation;
+  Activation activation;                         // of the sums as they would be without it: rounded to dtype, denormals flushed
+  void* before;                                  // where those go too, laid out as c; null: they are not kept
 };
 
 // ---- convolution: x [batch, groups * in_channels, in], w [groups * out_channels, in_channels, kernel],

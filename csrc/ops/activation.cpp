@@ -1,7 +1,49 @@
-// Activations that are more than a function of one number: gated, with weights, with random slopes.
-#include "ops/ops.h"
+// Activations that are more than a function of one number: gated, with weights, with random slopes; and those that products
+// take along.
+#include "ops/algebra.h"
+#include "ops/epilogue.h"
 
 namespace tessel {
+
+// ---- taken along by products
+
+static Unary function_of(Activation activation) {
+  switch (activation) {
+    case Activation::relu: return Unary::relu;
+    case Activation::tanh: return Unary::tanh;
+    case Activation::sigmoid: return Unary::sigmoid;
+    case Activation::gelu: return Unary::gelu;
+    case Activation::gelu_tanh: return Unary::gelu_tanh;
+    case Activation::silu: return Unary::silu;
+    case Activation::none: break;
+  }
+  return Unary::positive;
+}
+
+bool takes_along(Activation activation, const Tensor& x) { return activation == Activation::none || (x.device().is_cpu() && is_floating(x.dtype())); }
+
+Tensor activated(Activation activation, const Tensor& x, bool inplace) {
+  return activation == Activation::none ? x : unary(function_of(activation), x, {}, inplace ? Into::over(x) : Into{});
+}
+
+Tensor before_activation(Activation activation, const Tensor& y, bool wanted) {
+  if (activation == Activation::none) return y;
+  return wanted && unary_uses(function_of(activation)) & kUsesX ? empty_like(y) : alias(y);
+}
+
+const Tensor& record_activation(Activation activation, const Tensor& before, const Tensor& y, bool inplace) {
+  if (activation == Activation::none) return y;
+  Unary op = function_of(activation);
+  if (inplace) y.bump_version(op == Unary::silu ? "silu_" : "relu_");  // the only modules that have the choice
+  int uses = unary_uses(op);
+  if (Node* node = record(unary_name(op), y, {before}))
+    node->backward = [op, x = (uses & kUsesX) ? Saved(before) : Saved(), y = (uses & kUsesY) ? SavedOutput(y) : SavedOutput()](const Tensor& dy, Needs) -> Grads {
+      return {unary_derivative(op, x(), y(), dy, {})};
+    };
+  return y;
+}
+
+// ---- gated, with weights, with random slopes
 
 Tensor glu(const Tensor& x, int64_t dim) {
   check(x.dim() > 0, "glu: glu does not support 0-dimensional tensors");

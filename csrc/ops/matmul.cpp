@@ -1,7 +1,7 @@
 // Matrix products: everything here ends in one GEMM call with strides, so no transpose or batch is ever copied.
 #include <algorithm>
 
-#include "ops/ops.h"
+#include "ops/epilogue.h"
 #include "ops/run.h"
 
 namespace tessel {
@@ -12,6 +12,7 @@ struct Product {  // what is added to a[i] @ b[i]
   double alpha = 1, beta = 0;
   Tensor bias;
   Activation activation = Activation::none;
+  Tensor before = {};  // laid out as c, for what c would be without the activation; undefined: not kept
 };
 
 // c = alpha * a @ b + beta * c (+ bias), for matrices or stacks of them whose leading sizes broadcast to c's.
@@ -48,6 +49,7 @@ void gemm(const char* name, const Tensor& c, const Tensor& a, const Tensor& b, c
   }
   if (product.bias.defined()) g.bias = product.bias.data(), g.bias_stride = product.bias.size(-1) == 1 ? 0 : product.bias.stride(-1);
   g.activation = product.activation;
+  if (product.before.defined()) g.before = product.before.data();
   Scratch scratch(kernels(c).gemm_scratch(g), c.device());
   run(name, c, g.batch * g.m * g.n * std::max<int64_t>(g.k, 1) / 16, kernels(c).gemm, g, scratch.data());
 }
@@ -290,25 +292,30 @@ Tensor addr(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scal
   return delivered("addr", x, to_dtype(y, type), into);
 }
 
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b) {
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, Activation activation, bool inplace) {
   check(w.dim() == 2 || w.dim() == 1, "linear: weight must be 1D or 2D, but it is ", w.sizes());
   check(x.dim() > 0, "linear: input must have at least one dimension");
   check_types("linear", x, w);
   if (w.dim() == 1) {
     Tensor y = matmul(x, w);
-    return b.defined() ? add(y, b) : y;
+    return activated(activation, b.defined() ? add(y, b) : y, inplace);
   }
   int64_t in = w.sizes()[1], out = w.sizes()[0];
   check(x.size(-1) == in, "linear: weight expects ", in, " input features but x has ", x.size(-1), " (x is ", x.sizes(), ", weight is ", w.sizes(), ")");
   if (b.defined()) check(b.dim() <= 1 && (b.numel() == out || b.numel() == 1), "linear: bias has shape ", b.sizes(), " but the weight gives ", out, " output features");
+  if (b.defined()) check(b.dtype() == x.dtype(), "linear: expected bias to have the input's dtype ", x.dtype(), ", but got ", b.dtype());
+  if (!takes_along(activation, x)) return activated(activation, linear(x, w, b), inplace);
   Dims sizes = x.sizes();
   sizes[sizes.size() - 1] = out;
-  Tensor y = empty(sizes, x.dtype(), x.device());
+  Tensor y = empty(sizes, x.dtype(), x.device()), before = before_activation(activation, y, wants_grad({x, w, b}));
   Dims wt_sizes{in, out}, wt_strides{w.strides()[1], w.strides()[0]};
   Tensor wt = alias(w, wt_sizes, wt_strides, w.offset());
-  Tensor row = x.dim() == 1 ? alias(x, {1, in}, {0, x.strides()[0]}, x.offset()) : x;
-  gemm("linear", x.dim() == 1 ? alias(y, {1, out}, {out, 1}, 0) : y, row, wt, {.bias = b});
-  if (Node* node = record("linear", y, {x, w, b}))
+  auto as_row = [](const Tensor& v) { return alias(v, {1, v.numel()}, {v.numel(), v.strides()[0]}, v.offset()); };
+  bool one = x.dim() == 1;
+  Product product{.bias = b, .activation = activation};
+  if (own_memory(before, y)) product.before = before;
+  gemm("linear", one ? as_row(y) : y, one ? as_row(x) : x, wt, product);
+  if (Node* node = record("linear", before, {x, w, b}))
     node->backward = [x = Saved(x), w = Saved(w)](const Tensor& dy, Needs needs) -> Grads {
       Tensor dx, dw, db;
       Tensor rows = tall(dy);
@@ -317,7 +324,7 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b) {
       if (needs[2]) db = sum(rows, Dims{0});
       return {dx, dw, db};
     };
-  return y;
+  return record_activation(activation, before, y, inplace);
 }
 
 }  // namespace tessel

@@ -356,7 +356,8 @@ Svd svd(const Tensor& x, bool full = false);   // full: u and vh are square
 Tensor inverse(const Tensor& x);
 Tensor nuclear_norm(const Tensor& x, const Dims& dims, bool keepdim = false, std::optional<DType> dtype = {});
 Tensor matrix_norm(const Tensor& x, double p, const Dims& dims, bool keepdim = false, std::optional<DType> dtype = {});
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b);   // x @ w.T + b; b may be undefined
+// The activation of x @ w.T + b (b may be undefined), with the bits and the history that it has as an op of its own behind the product.
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, Activation activation = Activation::none, bool inplace = false);
 
 // ---- convolution and pooling of 1, 2 or 3 spatial dimensions; a single int stands for all of them
 Tensor conv(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups);

@@ -87,24 +87,28 @@ std::string wrapped(const Case& t) {
   g.bias = t.bias ? bias.data() : nullptr;
   g.bias_stride = t.bias;
   g.activation = t.activation;
-  Block results[3] = {c, c, c};
+  const bool activates = !integer && t.activation != Activation::none;
+  Block results[3] = {c, c, c}, befores[3] = {c, c, c};
   for (int threads = 1; threads <= 3; ++threads) {
     set_num_threads(threads);
     g.c = results[threads - 1].data();
+    g.before = activates ? befores[threads - 1].data() : nullptr;
     Scratch scratch(target::gemm_scratch(g));
     target::gemm(g, scratch.data());
     check(scratch.intact(), "scratch overrun " + t.text());
-    check(results[threads - 1].intact(), "canary " + t.text());
+    check(results[threads - 1].intact() && befores[threads - 1].intact(), "canary " + t.text());
   }
   Block alone = c;
   g.c = alone.data();
+  g.before = nullptr;
   Scratch own(target::gemm_alone_scratch(g));
   target::gemm_alone(g, own.data());
   check(own.intact() && alone.intact() && alone.same(results[0]), "alone: other bits " + t.text());
   const std::string where = std::string(target::gemm_implementation(g)) + " " + t.text();
   check(results[0].same(results[1]) && results[0].same(results[2]), "threads change bits: " + where);
-  const Block& y = results[0];
-  double worst = 0;
+  check(befores[0].same(befores[1]) && befores[0].same(befores[2]), "threads change what is before the activation: " + where);
+  const Block &y = results[0], &sums = activates ? befores[0] : results[0];
+  double worst = 0, worst_activation = 0;
   std::vector<bool> written(size_t(nc), false);
   for (int64_t index = 0; index < g.batch; ++index) {
     int64_t oa = 0, ob = 0, oc = 0, rest = index;
@@ -127,8 +131,8 @@ std::string wrapped(const Case& t) {
         size = std::fabs(t.alpha) * size;
         if (t.beta != 0) { want += t.beta * c0[at]; size += std::fabs(t.beta * c0[at]); }
         if (t.bias) { want += bias[j * t.bias]; size += std::fabs(bias[j * t.bias]); }
-        want = apply(t.activation, want);
         if (integer) {
+          want = apply(t.activation, want);
           Block one(d, 1);
           one.set(0, want);
           check(one[0] == y[at], "value " + where);
@@ -136,14 +140,21 @@ std::string wrapped(const Case& t) {
         }
         const double unit = rounding(d == DType::float64 ? d : DType::float32);
         const double bound = (8 + 2 * std::sqrt(double(t.k))) * unit * size + 4 * unit + rounding(d) * 1.01 * std::fabs(want);
-        const double error = std::fabs(y[at] - want) / bound;
+        const double error = std::fabs(sums[at] - want) / bound;
         if (!(error <= worst)) worst = error;
+        if (!activates) continue;
+        // The activation is that of the value which the result would have had without it.
+        const double active = apply(t.activation, sums[at]);
+        const double allowed = 8 * unit * std::fabs(sums[at]) + 4 * unit + rounding(d) * 1.01 * std::fabs(active);
+        const double off = std::fabs(y[at] - active) / allowed;
+        if (!(off <= worst_activation)) worst_activation = off;
       }
   }
   check(worst <= 1, "error " + std::to_string(worst) + " of the bound: " + where);
+  check(worst_activation <= 1, "error " + std::to_string(worst_activation) + " of the activation's bound: " + where);
   bool kept = true;
   for (int64_t i = 0; i < nc; ++i)
-    if (!written[size_t(i)] && y[i] != c0[i]) kept = false;
+    if (!written[size_t(i)] && (y[i] != c0[i] || (activates && sums[i] != c0[i]))) kept = false;
   check(kept, "padding overwritten: " + where);
   return target::gemm_implementation(g);
 }

@@ -1,5 +1,7 @@
 """Products of matrices, in every shape they come in."""
 
+import math
+
 import numpy as np
 
 from . import FLOATS, INTS, Spec, case, error, given, rand, unit
@@ -33,6 +35,21 @@ def tensordot(a, b, dims=2):
 
 def linear(x, w, b=None):
     return x @ w.T + (0 if b is None else b)
+
+
+ACTIVATIONS = {
+    "relu": lambda x: np.maximum(x, 0),
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "gelu": lambda x: x / 2 * (1 + np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2))),
+    "gelu_tanh": lambda x: x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "none": lambda x: x,
+}
+
+
+def linear_activation(x, w, b, activation):
+    return ACTIVATIONS[activation](linear(x, w, b))
 
 
 def bilinear(a, b, w, bias=None):
@@ -231,6 +248,24 @@ SPECS = [
         large=case(rand(150, 301), rand(97, 301), rand(97)),
         bench=[case(rand(1, 16), rand(16, 16), rand(16)), case(rand(64, 512), rand(512, 512), rand(512))],
         errors=[error(RuntimeError, ".*4.*5|.*5.*4", rand(2, 4), rand(3, 5), rand(3))],
+    ),
+    product(
+        "_C._ops.linear",
+        linear_activation,
+        [case(rand(5, 4), unit(3, 4), rand(3), name) for name in ACTIVATIONS]
+        + [
+            case(rand(4), unit(3, 4), rand(3), "gelu"),
+            case(rand(2, 5, 4), unit(3, 4), None, "tanh"),
+            case(rand(0, 4), unit(3, 4), rand(3), "silu"),
+            case(rand(2, 5, 4), unit(3, 4), rand(3), "none"),
+        ],
+        out=False,
+        method=False,
+        dtypes=FLOATS,
+        tolerance={"float32": (1e-5, 1e-5), "float16": (1e-2, 1e-2), "bfloat16": (6e-2, 6e-2)},
+        large=case(rand(150, 301), unit(97, 301), rand(97), "gelu"),
+        bench=[case(rand(64, 512), unit(512, 512), rand(512), name) for name in ("relu", "gelu")],
+        errors=[error(RuntimeError, ".*4.*5|.*5.*4", rand(2, 4), rand(3, 5), rand(3), "relu")],
     ),
     product(
         "bilinear",

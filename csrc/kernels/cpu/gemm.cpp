@@ -33,7 +33,7 @@ template <class T> Matrix<T> matrix(const Problem& p, int64_t index) {
   const Place at = place(g, index);
   Matrix<T> x{g.m, g.n, g.k, static_cast<const T*>(g.a) + at.a, g.a_row, g.a_col,
               static_cast<const T*>(g.b) + at.b, g.b_row, g.b_col, static_cast<T*>(g.c) + at.c, g.c_row, g.c_col,
-              nullptr, 0, 0, epilogue<T>(p), true};
+              nullptr, 0, 0, epilogue<T>(p, at), true};
   if constexpr (sizeof(T) == sizeof(Compute<T>)) {
     x.sums = x.c;
     x.sums_row = x.c_row;
@@ -728,29 +728,31 @@ const char* gemm_implementation(const GemmArgs& args) { return choose(normalised
 // ---- activations of the epilogue: the elementwise functions themselves
 namespace {
 
-template <Unary function, class S> void in_place(S* x, int64_t n) {
+template <Unary function, class S> void in_place(S* x, int64_t n, int64_t rows, int64_t lead) {
   constexpr int W = Vec<S>::width;
-  for (int64_t i = 0; i < n; i += W) {
-    const int lanes = n - i < W ? int(n - i) : W;
-    Function<function>::value(Vec<S>::load(x + i, lanes), Params{}).store(x + i, lanes);
-  }
+  for (int64_t r = 0; r < rows; ++r, x += lead)
+    for (int64_t i = 0; i < n; i += W) {
+      const int lanes = n - i < W ? int(n - i) : W;
+      Function<function>::value(Vec<S>::load(x + i, lanes), Params{}).store(x + i, lanes);
+    }
 }
 
-template <class S> void apply(Activation activation, S* x, int64_t n) {
+template <class S> void apply(Activation activation, S* x, int64_t n, int64_t rows, int64_t lead) {
+  const Gradual gradual;
   switch (activation) {
-    case Activation::relu: return in_place<Unary::relu>(x, n);
-    case Activation::tanh: return in_place<Unary::tanh>(x, n);
-    case Activation::sigmoid: return in_place<Unary::sigmoid>(x, n);
-    case Activation::gelu: return in_place<Unary::gelu>(x, n);
-    case Activation::gelu_tanh: return in_place<Unary::gelu_tanh>(x, n);
-    case Activation::silu: return in_place<Unary::silu>(x, n);
+    case Activation::relu: return in_place<Unary::relu>(x, n, rows, lead);
+    case Activation::tanh: return in_place<Unary::tanh>(x, n, rows, lead);
+    case Activation::sigmoid: return in_place<Unary::sigmoid>(x, n, rows, lead);
+    case Activation::gelu: return in_place<Unary::gelu>(x, n, rows, lead);
+    case Activation::gelu_tanh: return in_place<Unary::gelu_tanh>(x, n, rows, lead);
+    case Activation::silu: return in_place<Unary::silu>(x, n, rows, lead);
     case Activation::none: return;
   }
 }
 
 }  // namespace
 
-void activate(Activation activation, float* x, int64_t n) { apply(activation, x, n); }
-void activate(Activation activation, double* x, int64_t n) { apply(activation, x, n); }
+void activate(Activation activation, float* x, int64_t n, int64_t rows, int64_t lead) { apply(activation, x, n, rows, lead); }
+void activate(Activation activation, double* x, int64_t n, int64_t rows, int64_t lead) { apply(activation, x, n, rows, lead); }
 
 }  // namespace tessel::TESSEL_TARGET

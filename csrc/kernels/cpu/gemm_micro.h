@@ -95,6 +95,7 @@ template <class T> struct Epilogue {
   const T* bias_col;          // bias_col[j * bias_col_stride], or null
   int64_t bias_col_stride;
   Activation activation;
+  T* before = nullptr;        // the result without the activation, laid out as c; null: not kept
 
   bool plain() const { return alpha == S(1) && beta == S(0) && !bias_row && !bias_col && activation == Activation::none; }
 };
@@ -102,11 +103,23 @@ template <class T> struct Epilogue {
 // A part of k: is it the first, so that nothing has been summed yet; is it the last, so that the result is complete?
 struct Part { bool first, last; };
 
-void activate(Activation activation, float* x, int64_t n);    // in place, n contiguous values
-void activate(Activation activation, double* x, int64_t n);
+// In place, the elementwise functions themselves, denormals and all: `rows` times n values, `lead` apart.
+void activate(Activation activation, float* x, int64_t n, int64_t rows = 1, int64_t lead = 0);
+void activate(Activation activation, double* x, int64_t n, int64_t rows = 1, int64_t lead = 0);
+
+// n values of a row in the compute type, to where they belong. Not by Simd's stores, which may flush a denormal bfloat16.
+template <class T> void put_row(const Compute<T>* from, int n, T* to, int64_t stride) {
+  constexpr int W = Simd<Compute<T>>::width;
+  int q = 0;
+  if (stride == 1)
+    for (; q + W <= n; q += W) Simd<Compute<T>>::store_exact(to + q, Simd<Compute<T>>::load(from + q));
+  for (; q < n; ++q) narrow(to + q * stride, from[q]);
+}
 
 // Merges a tile of sums [rows, cols] (leading dimension `lead`, readable for a vector beyond its end) into c, whose partial
 // sums live in `sums` (c itself when T is the compute type). i and j are the tile's place in the result, for the biases.
+// An activation sees the complete sums as c would hold them, so that fused it gives the bits it gives apart. relu, which
+// rounding commutes with, is taken along; the others go over the tile once more, in L1.
 template <class T>
 void merge(Compute<T>* from, int64_t lead, int rows, int cols, T* c, int64_t c_row, int64_t c_col, Compute<T>* sums,
            int64_t sums_row, int64_t sums_col, int64_t i, int64_t j, const Epilogue<T>& e, Part part) {
@@ -125,6 +138,8 @@ void merge(Compute<T>* from, int64_t lead, int rows, int cols, T* c, int64_t c_r
     }
     return;
   }
+  const bool relu = part.last && e.activation == Activation::relu, again = part.last && e.activation != Activation::none && !relu;
+  T* const before = part.last && e.before ? e.before + i * c_row + j * c_col : nullptr;
   for (int r = 0; r < rows; ++r) {
     S* x = from + r * lead;
     if (c_col == 1 && (sums_col == 1 || (part.first && part.last))) {
@@ -148,12 +163,18 @@ void merge(Compute<T>* from, int64_t lead, int rows, int cols, T* c, int64_t c_r
             v = v + D::load(bias);
           }
         }
-        if (e.activation == Activation::none) D::store(c + r * c_row + q, v, n);
-        else D::store(x + q, v, n);  // the lanes beyond are another segment's
-      }
-      if (part.last && e.activation != Activation::none) {
-        activate(e.activation, x, cols);
-        for (int q = 0; q < cols; q += W) D::store(c + r * c_row + q, D::load(x + q), cols - q < W ? cols - q : W);
+        if (before) D::store(before + r * c_row + q, v, n);
+        if (relu) v = v <= D::zero() ? D::zero() : v;
+        if (!again) {
+          D::store(c + r * c_row + q, v, n);
+          continue;
+        }
+        if constexpr (sizeof(T) != sizeof(S)) {
+          alignas(64) T rounded[W];
+          D::store(rounded, v, n);
+          v = D::load(rounded, n);
+        }
+        D::store(x + q, v, n);  // the lanes beyond are another segment's
       }
       continue;
     }
@@ -168,12 +189,17 @@ void merge(Compute<T>* from, int64_t lead, int rows, int cols, T* c, int64_t c_r
       }
       if (e.bias_row) v = v + S(widen(e.bias_row[(i + r) * e.bias_row_stride]));
       if (e.bias_col) v = v + S(widen(e.bias_col[(j + q) * e.bias_col_stride]));
-      x[q] = v;
+      if (before) narrow(before + r * c_row + q * c_col, v);
+      if (relu) v = v <= S(0) ? S(0) : v;
+      T rounded;
+      narrow(&rounded, v);
+      if (again) x[q] = S(widen(rounded));
+      else c[r * c_row + q * c_col] = rounded;
     }
-    if (!part.last) continue;
-    if (e.activation != Activation::none) activate(e.activation, x, cols);
-    for (int q = 0; q < cols; ++q) narrow(c + r * c_row + q * c_col, x[q]);
   }
+  if (!again) return;
+  activate(e.activation, from, cols, rows, lead);
+  for (int r = 0; r < rows; ++r) put_row<T>(from + r * lead, cols, c + r * c_row, c_col);
 }
 
 // One tile of the product of a packed strip (rows lanes) and a packed panel (whole vectors, cols of them wanted), k words.

@@ -65,9 +65,10 @@ inline Place place(const GemmArgs& g, int64_t index) {
   return at;
 }
 
-template <class T> Epilogue<T> epilogue(const Problem& p) {
+template <class T> Epilogue<T> epilogue(const Problem& p, const Place& at) {
   using S = Compute<T>;
-  Epilogue<T> e{S(p.g.alpha), S(p.g.beta), nullptr, 0, nullptr, 0, p.g.activation};
+  T* const before = static_cast<T*>(p.g.before);
+  Epilogue<T> e{S(p.g.alpha), S(p.g.beta), nullptr, 0, nullptr, 0, p.g.activation, before ? before + at.c : nullptr};
   const T* bias = static_cast<const T*>(p.g.bias);
   if (p.transposed) { e.bias_row = bias; e.bias_row_stride = p.g.bias_stride; }
   else { e.bias_col = bias; e.bias_col_stride = p.g.bias_stride; }

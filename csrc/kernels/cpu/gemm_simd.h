@@ -172,6 +172,7 @@ template <class S> struct Simd {
     else Vec<S>(v).store(p, n);
   }
   static void store(S* p, V v, int n) { store_lanes(p, v, n); }
+  template <class T> static void store_exact(T* p, V v) { Vec<S>(v).store(p); }  // denormals too
   static S sum(V v) { return sum_lanes(v); }
   static void transpose(V (&r)[width]) { tessel::TESSEL_TARGET::transpose(r); }
 };
@@ -202,6 +203,7 @@ template <class S> struct Simd {
   template <class T> static void store(T* p, V v, int n) {
     for (int i = 0; i < n; ++i) narrow(p + i, v[i]);
   }
+  template <class T> static void store_exact(T* p, V v) { store(p, v); }
   static S sum(V v) {
     if constexpr (width == 2) return v[0] + v[1];
     else return (v[0] + v[2]) + (v[1] + v[3]);

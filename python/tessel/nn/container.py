@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any, overload
 
 from .._C import Tensor
+from .fusion import PRODUCTS, activation_of, run_together
 from .module import Module, _indented
 from .parameter import Parameter
 
@@ -27,7 +28,8 @@ class Sequential(Module):
     """Runs its modules one after the other, each on the output of the one before.
 
     Takes modules, which get the names "0", "1", ..., or one OrderedDict of named modules. An index gives a module, a
-    slice a Sequential that shares the modules.
+    slice a Sequential that shares the modules. A Linear and the activation behind it are computed together where nobody
+    could tell (nn/fusion.py).
     """
 
     @overload
@@ -44,9 +46,21 @@ class Sequential(Module):
             self.add_module(name, module)
 
     def forward(self, input: Any) -> Any:
+        held = None  # a product that waits for what comes next
         for module in self._modules.values():
-            input = module(input)
-        return input
+            if held is not None:
+                activation = activation_of(held, module)
+                if activation is not None:
+                    input = run_together(held, activation, input)
+                    held = None
+                    continue
+                input = held(input)
+                held = None
+            if type(module) in PRODUCTS:
+                held = module
+            else:
+                input = module(input)
+        return input if held is None else held(input)
 
     def __len__(self) -> int:
         return len(self._modules)

@@ -12,6 +12,7 @@ from . import functional as F
 from . import init
 from .container import ModuleList
 from .dropout import Dropout
+from .fusion import activation_of, run_together
 from .linear import Linear
 from .module import Module
 from .multihead import MultiheadAttention
@@ -75,7 +76,9 @@ class _Layer(Module):
             setattr(self, f"dropout{i}", Dropout(dropout))
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+        together = activation_of(self.linear1, self.activation)
+        hidden = self.activation(self.linear1(x)) if together is None else run_together(self.linear1, together, x)
+        return self.linear2(self.dropout(hidden))
 
     def _residual(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: Module, dropout: Module) -> Tensor:
         """x + part(x), normalised after the sum or (norm_first) before the part."""

@@ -8,7 +8,7 @@ int64_t gemm_scratch(const GemmArgs& args);
 void gemm(const GemmArgs& args, void* scratch);
 int64_t gemm_alone_scratch(const GemmArgs& args);
 void gemm_alone(const GemmArgs& args, void* scratch);
-void activate(Activation activation, float* x, int64_t n);
+void activate(Activation activation, float* x, int64_t n, int64_t rows, int64_t lead);
 
 }  // namespace tessel::avx512
 

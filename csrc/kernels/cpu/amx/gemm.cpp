@@ -10,7 +10,7 @@
 
 namespace tessel::amx {
 
-void activate(Activation activation, float* x, int64_t n) { avx512::activate(activation, x, n); }
+void activate(Activation activation, float* x, int64_t n, int64_t rows, int64_t lead) { avx512::activate(activation, x, n, rows, lead); }
 
 namespace {
 
@@ -119,6 +119,7 @@ template <class T> struct Layout {
     if (p > 0) s.beta = 1;
     s.bias = nullptr;
     s.activation = Activation::none;
+    s.before = nullptr;
     return s;
   }
 };
@@ -260,7 +261,7 @@ void gemm(const GemmArgs& args, void* scratch) {
         g.a = static_cast<const T*>(g.a) + at.a;
         g.b = static_cast<const T*>(g.b) + at.b;
         g.c = static_cast<T*>(g.c) + at.c;
-        multiply<T>(g, epilogue<T>(p), !whole, static_cast<char*>(scratch) + worker * bytes);
+        multiply<T>(g, epilogue<T>(p, at), !whole, static_cast<char*>(scratch) + worker * bytes);
       }
     };
     for_tasks(p.g.batch, whole ? p.g.m * p.g.n * p.g.k / 64 : 0, whole, matrices);
