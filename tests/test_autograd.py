@@ -627,6 +627,20 @@ def test_inplace_write_into_a_view():
     same(y.grad, 2 * before[1:3] * 3)
 
 
+@pytest.mark.parametrize("sizes, strides, offset", [((2, 2), (4, 1), 0), ((2,), (1,), 4)])
+def test_inplace_write_into_a_view_that_covers_more_than_its_base(sizes, strides, offset):
+    x, y = torch.ones(sizes, requires_grad=True), torch.full((6,), 2.0, requires_grad=True)
+    base = torch.full((6,), 3.0).as_strided(sizes, strides, offset).detach()  # a base of its own, with holes around it
+    base.copy_(x)
+    base.as_strided((6,), (1,), 0).mul_(y)
+    torch.full((6,), float("nan"))  # lies, once freed, where the next block comes from
+    base.sum().backward()
+    same(x.grad, np.full(sizes, 2.0))
+    covered = np.zeros(6)
+    np.lib.stride_tricks.as_strided(covered[offset:], sizes, [8 * s for s in strides])[...] = 1
+    same(y.grad, covered)
+
+
 def test_assignment_through_a_mask():
     x = grid(4)
     z = x * 2

@@ -1,6 +1,7 @@
 // Recording: nodes, histories, views, saved tensors. Ops use it through node.h.
 #include "autograd/node.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "ops/ops.h"
@@ -224,6 +225,13 @@ void check_inplace(const char* name, const Tensor& x) {
   check(!(x->grad && x->grad->requires_grad && !x->grad->node && !(x->base && grad_fn(x))), name, ": a leaf Variable that requires grad is being used in an in-place operation.");
 }
 
+// How far the last element lies from the first.
+static int64_t reach(const Dims& sizes, const Dims& strides) {
+  int64_t distance = 0;
+  for (int d = 0; d < sizes.size(); ++d) distance += std::max<int64_t>(sizes[d] - 1, 0) * strides[d];
+  return distance;
+}
+
 // The derivative of a base of which a view was overwritten: outside the view the gradient passes, inside it goes through
 // the node of the write.
 struct SliceBackward {
@@ -233,10 +241,15 @@ struct SliceBackward {
 
   Grads operator()(const Tensor& dy, Needs needs) {
     check(static_cast<bool>(inner->backward), kRanBefore);
-    Tensor whole = empty_strided(dy.sizes(), base_strides, dy.dtype(), dy.device());
+    // A block of memory like the storage from the first to the last element of base and view. Where the view covers holes
+    // of the base nothing has arrived: zeros.
+    int64_t first = std::min<int64_t>(offset, 0), last = std::max(reach(dy.sizes(), base_strides), offset + reach(sizes, strides));
+    Dims extent{last - first + 1};
+    Tensor block = extent[0] == dy.numel() ? empty(extent, dy.dtype(), dy.device()) : zeros(extent, dy.dtype(), dy.device());
+    Tensor whole = as_strided(block, dy.sizes(), base_strides, -first);
     copy_(whole, dy);
-    Tensor part = as_strided(whole, sizes, strides, offset);
-    Slice slice{inner.get(), running, whole, sizes, strides, offset};
+    Tensor part = as_strided(block, sizes, strides, offset - first);
+    Slice slice{inner.get(), running, whole, sizes, strides, part.offset()};
     Grads inside = run_inner(slice, clone(part), needs);
     if (inside.size() > 0 && inside[0].defined()) copy_(part, inside[0]);
     else zero_(part);

@@ -28,6 +28,9 @@ struct Reals { static constexpr bool reals = true, integers = false; };
 struct Integers { static constexpr bool reals = false, integers = true; };
 struct Numbers { static constexpr bool reals = true, integers = true; };
 
+// Of a few instructions: on the CPU 16-bit floats go through it in registers, not by way of tiles of floats.
+struct Light { static constexpr bool light = true; };
+
 // What a derivative reads beside dy.
 enum Reads { kNothing = 0, kX = 1, kY = 2, kBoth = 3 };
 
@@ -42,7 +45,7 @@ template <> struct Function<Unary::copy> : Numbers {
 };
 template <> struct Function<Unary::positive> : Function<Unary::copy> {};
 
-template <> struct Function<Unary::neg> : Numbers {
+template <> struct Function<Unary::neg> : Numbers, Light {
   static constexpr Reads reads = kNothing;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return -x; }
   template <class V> static TESSEL_FN V grad(V, V, V dy, const Params&) { return -dy; }
@@ -50,7 +53,7 @@ template <> struct Function<Unary::neg> : Numbers {
 
 template <class V> TESSEL_FN inline V sign_of(V x) { return select(gt(x, V(0)), V(1), select(lt(x, V(0)), V(-1), V(0))); }
 
-template <> struct Function<Unary::abs> : Numbers {
+template <> struct Function<Unary::abs> : Numbers, Light {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return abs(x); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) { return dy * sign_of(x); }
@@ -68,7 +71,7 @@ template <> struct Function<Unary::reciprocal> : Reals {
   template <class V> static TESSEL_FN V grad(V, V y, V dy, const Params&) { return -dy * y * y; }
 };
 
-template <> struct Function<Unary::square> : Numbers {
+template <> struct Function<Unary::square> : Numbers, Light {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return x * x; }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) { return dy * (V(2) * x); }
@@ -343,13 +346,13 @@ template <> struct Function<Unary::frac> : Reals {
 
 // ---- activations
 
-template <> struct Function<Unary::relu> : Numbers {
+template <> struct Function<Unary::relu> : Numbers, Light {
   static constexpr Reads reads = kY;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return select(le(x, V(0)), V(0), x); }
   template <class V> static TESSEL_FN V grad(V, V y, V dy, const Params&) { return select(le(y, V(0)), V(0), dy); }
 };
 
-template <> struct Function<Unary::leaky_relu> : Reals {  // s[0]: slope
+template <> struct Function<Unary::leaky_relu> : Reals, Light {  // s[0]: slope
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params& p) { return select(gt(x, V(0)), x, x * V(p.s[0])); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) {
@@ -461,7 +464,7 @@ template <> struct Function<Unary::hardtanh> : Reals {  // s[0], s[1]: bounds
   }
 };
 
-template <> struct Function<Unary::relu6> : Numbers {
+template <> struct Function<Unary::relu6> : Numbers, Light {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return min(max(x, V(0)), V(6)); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) {
@@ -530,7 +533,7 @@ template <> struct Function<Unary::threshold> : Numbers {  // s[0]: threshold, s
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) { return select(le(x, V(p.s[0])), V(0), dy); }
 };
 
-template <> struct Function<Unary::clamp> : Numbers {  // s[0], s[1]: bounds, infinite where absent
+template <> struct Function<Unary::clamp> : Numbers, Light {  // s[0], s[1]: bounds, infinite where absent
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params& p) { return min(max(x, V(p.s[0])), V(p.s[1])); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) {
@@ -577,19 +580,19 @@ template <> struct Function<Unary::bitwise_not> : Integers {  // of bool: logica
 
 // ---- two operands: arithmetic
 
-template <> struct Function<Binary::add> : Numbers {
+template <> struct Function<Binary::add> : Numbers, Light {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return a + b; }
 };
-template <> struct Function<Binary::sub> : Numbers {
+template <> struct Function<Binary::sub> : Numbers, Light {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return a - b; }
 };
-template <> struct Function<Binary::mul> : Numbers {
+template <> struct Function<Binary::mul> : Numbers, Light {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return a * b; }
 };
-template <> struct Function<Binary::div> : Reals {
+template <> struct Function<Binary::div> : Reals, Light {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return a / b; }
 };
-template <> struct Function<Binary::add_scaled> : Numbers {  // a + s[0] b
+template <> struct Function<Binary::add_scaled> : Numbers, Light {  // a + s[0] b
   template <class V> static TESSEL_FN V value(V a, V b, const Params& p) { return a + V(p.s[0]) * b; }
 };
 template <> struct Function<Binary::squared_difference> : Numbers {
@@ -622,10 +625,10 @@ template <> struct Function<Binary::lcm> : Integers {
 
 // ---- two operands: choices. max and min let a NaN win, fmax and fmin let the number win.
 
-template <> struct Function<Binary::maximum> : Numbers {
+template <> struct Function<Binary::maximum> : Numbers, Light {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return max(a, b); }
 };
-template <> struct Function<Binary::minimum> : Numbers {
+template <> struct Function<Binary::minimum> : Numbers, Light {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return min(a, b); }
 };
 template <> struct Function<Binary::fmax> : Numbers {

@@ -141,7 +141,7 @@ void convert_items(void* context, int64_t begin, int64_t end, int) {
 }
 
 // What the walk computes where it converts at its store.
-template <int size> void move_items(const Params&, int64_t n, void* y, const void* const* x) {
+template <int size> void move_items(const Params&, int64_t n, void* y, const void* const* x, unsigned) {
   memcpy(y, x[0], size_t(n * size));
 }
 

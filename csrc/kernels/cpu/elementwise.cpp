@@ -11,12 +11,11 @@ constexpr auto kTernary = make_table<Ternary, Function, 3>(Count<int(Ternary::co
 }  // namespace
 
 void binary(Binary op, const Loop& loop, DType compute, const Params& params) {
-  const Inners& row = kBinary.row[int(op)];
-  walk(loop, row.in(compute), row.question ? DType::bool_ : compute, compute, params);
+  walk(loop, kBinary.row[int(op)], compute, params);
 }
 
 void ternary(Ternary op, const Loop& loop, DType compute, const Params& params) {
-  walk(loop, kTernary.row[int(op)].in(compute), compute, compute, params);
+  walk(loop, kTernary.row[int(op)], compute, params);
 }
 
 }  // namespace tessel::TESSEL_TARGET

@@ -1,14 +1,17 @@
 // Parts of a tensor chosen by positions, read, written and combined; where a mask is set.
-// Reading is cut anywhere. Writing is cut along the dimensions of x that no position goes over, so that whoever writes an
-// element writes it alone and in the loop's order: repeated positions give the same bits at any thread count.
+// Reading is cut anywhere. Writing is cut along the dimensions of x that no position goes over, or by the destination, so
+// that whoever writes an element writes it alone and in the loop's order: repeated positions give the same bits at any
+// thread count. Whole rows (a table's, an embedding's) have ways of their own, that fetch the next rows while one is moved.
 #include "core/parallel.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/entries.h"
+#include "kernels/cpu/rows.h"
 
 namespace tessel::TESSEL_TARGET {
 namespace {
 
 constexpr int64_t kGrain = 16384;  // elements that are worth a task
+constexpr int64_t kWideRow = 1024; // rows from here on are written in pieces of columns
 
 // f(addresses, n) for the runs along the innermost dimension that make up the elements [begin, end) of the loop.
 template <int operands, class F> inline void each_run(const Loop& loop, int64_t begin, int64_t end, F f) {
@@ -85,6 +88,36 @@ void offsets_piece(void* context, int64_t begin, int64_t end, int) {
   });
 }
 
+// ---- whole rows: contiguous in x and in the part, one position for each
+
+constexpr int64_t kAhead = 4;         // rows that are fetched before they are read
+constexpr int64_t kAheadBytes = 1024; // of each: the rest of longer rows the processor fetches by itself
+
+bool whole_rows(const Loop& loop) {
+  int64_t bytes = item_bytes(loop.operand[0].dtype);
+  return loop.ndim == 2 && loop.operand[0].strides[0] == bytes && loop.operand[1].strides[0] == bytes &&
+         loop.operand[2].strides[0] == 0 && loop.operand[0].strides[1] == 0 && loop.sizes[0] * bytes >= 64;
+}
+
+inline void fetch(const char* p, int64_t bytes) {
+  for (int64_t i = 0; i < bytes && i < kAheadBytes; i += 64) __builtin_prefetch(p + i);
+}
+
+void get_rows(void* context, int64_t begin, int64_t end, int) {
+  const IndexArgs& args = *(const IndexArgs*)context;
+  const Operand &x = args.loop.operand[0], &y = args.loop.operand[1], &p = args.loop.operand[2];
+  const int64_t bytes = args.loop.sizes[0] * item_bytes(x.dtype);
+  auto row = [&](int64_t i) { return x.data + position(p.data + i * p.strides[1]) * args.step; };
+  for (int64_t i = begin; i < end; ++i) {
+    if (i + kAhead < end) fetch(row(i + kAhead), bytes);
+    const char* from = row(i);
+    char* to = y.data + i * y.strides[1];
+    int64_t b = 0;
+    for (; b + 64 <= bytes; b += 64) memcpy(to + b, from + b, 64);
+    memcpy(to + b, from + b, size_t(bytes - b));
+  }
+}
+
 // ---- reading
 
 template <class T> void get_piece(void* context, int64_t begin, int64_t end, int) {
@@ -96,8 +129,10 @@ template <class T> void get_piece(void* context, int64_t begin, int64_t end, int
       if (x_step == sizeof(T) && y_step == sizeof(T)) memcpy(at[1], x, size_t(n) * sizeof(T));
       else for (int64_t i = 0; i < n; ++i) *(T*)(at[1] + i * y_step) = *(const T*)(x + i * x_step);
     } else if (x_step == 0 && p_step == 8 && y_step == sizeof(T)) {
-      const int64_t* p = (const int64_t*)at[2];
-      for (int64_t i = 0; i < n; ++i) ((T*)at[1])[i] = *(const T*)(at[0] + p[i] * args.step);
+      const int64_t *p = (const int64_t*)at[2], step = args.step;
+      T* y = (T*)at[1];
+      if (step == sizeof(T)) for (int64_t i = 0; i < n; ++i) y[i] = ((const T*)at[0])[p[i]];
+      else for (int64_t i = 0; i < n; ++i) y[i] = *(const T*)(at[0] + p[i] * step);
     } else {
       for (int64_t i = 0; i < n; ++i)
         *(T*)(at[1] + i * y_step) = *(const T*)(at[0] + i * x_step + position(at[2] + i * p_step) * args.step);
@@ -137,13 +172,26 @@ struct Least {
   }
 };
 
+// x = f(x, y) for a row.
+template <class T, class F> inline void put_row(T* x, const T* y, int64_t n) {
+  if constexpr (is_real<T> && same<F, Add>) {
+    each<T>(n, [=](int64_t i, int lanes) { put(get(x + i, lanes) + get(y + i, lanes), x + i, lanes); });
+  } else {
+    TESSEL_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) x[i] = F::of(x[i], y[i]);
+  }
+}
+
 template <class T, class F> void put_run(const IndexArgs& args, const Loop& loop, char* const* at, int64_t n) {
   int64_t x_step = stride_of(loop, 0), y_step = stride_of(loop, 1), p_step = stride_of(loop, 2);
   if (p_step == 0 && x_step == sizeof(T) && y_step == sizeof(T)) {
-    T* x = (T*)(at[0] + position(at[2]) * args.step);
+    return put_row<T, F>((T*)(at[0] + position(at[2]) * args.step), (const T*)at[1], n);
+  }
+  if (x_step == 0 && p_step == 8 && y_step == sizeof(T) && args.step == sizeof(T)) {
+    T* x = (T*)at[0];
     const T* y = (const T*)at[1];
-    TESSEL_INDEPENDENT
-    for (int64_t i = 0; i < n; ++i) x[i] = F::of(x[i], y[i]);
+    const int64_t* p = (const int64_t*)at[2];
+    for (int64_t i = 0; i < n; ++i) x[p[i]] = F::of(x[p[i]], y[i]);
     return;
   }
   for (int64_t i = 0; i < n; ++i) {
@@ -154,7 +202,8 @@ template <class T, class F> void put_run(const IndexArgs& args, const Loop& loop
 
 struct PutWork {
   const IndexArgs* args;
-  int d;  // the dimension that is cut, or -1
+  int d;         // the dimension that is cut, or -1
+  int64_t mask;  // by destination: the number of tasks, less one
 };
 
 template <class T, class F> void put_piece(void* context, int64_t begin, int64_t end, int) {
@@ -168,26 +217,57 @@ template <class T, class F> void put_piece(void* context, int64_t begin, int64_t
   each_run<3>(loop, 0, loop.numel, [&](char* const* at, int64_t n) { put_run<T, F>(*work.args, loop, at, n); });
 }
 
-template <class T> ParallelBody combining(Combine combine) {
+// Whole rows, cut by their destination: task t of 2^bits has the rows of x whose position hashes to t, so that one that is
+// met often and its neighbours are not one task's. Every task looks at all positions, which is little beside a row.
+template <class T, class F> void put_rows(void* context, int64_t begin, int64_t end, int) {
+  const PutWork& work = *(const PutWork*)context;
+  const Loop& loop = work.args->loop;
+  const Operand &x = loop.operand[0], &y = loop.operand[1], &p = loop.operand[2];
+  const int64_t n = loop.sizes[0], rows = loop.sizes[1], step = work.args->step;
+  constexpr int64_t kBlock = 1024;
+  int64_t from[kBlock + kAhead], to[kBlock + kAhead];  // offsets of the task's rows in this block of positions
+  for (int64_t t = begin; t < end; ++t) {
+    for (int64_t i = 0; i < rows; i += kBlock) {
+      int64_t found = 0, last = rows - i < kBlock ? rows : i + kBlock;
+      for (int64_t j = i; j < last; ++j) {
+        int64_t at = position(p.data + j * p.strides[1]);
+        from[found] = j * y.strides[1], to[found] = at * step;
+        found += int64_t(uint64_t(at) * 0x9e3779b97f4a7c15u >> 32 & work.mask) == t;
+      }
+      for (int64_t j = 0; j < found; ++j) {
+        if (j + kAhead < found) fetch(y.data + from[j + kAhead], n * int64_t(sizeof(T))), fetch(x.data + to[j + kAhead], n * int64_t(sizeof(T)));
+        put_row<T, F>((T*)(x.data + to[j]), (const T*)(y.data + from[j]), n);
+      }
+    }
+  }
+}
+
+// How to run: along pieces of a dimension, or by destination.
+struct PutBodies {
+  ParallelBody pieces, rows;
+};
+template <class T, class F> constexpr PutBodies kPut = {put_piece<T, F>, put_rows<T, F>};
+
+template <class T> PutBodies combining(Combine combine) {
   switch (combine) {
-    case Combine::add: return put_piece<T, Add>;
-    case Combine::multiply: return put_piece<T, Multiply>;
-    case Combine::greatest: return put_piece<T, Greatest>;
-    case Combine::least: return put_piece<T, Least>;
-    default: return put_piece<T, Replace>;
+    case Combine::add: return kPut<T, Add>;
+    case Combine::multiply: return kPut<T, Multiply>;
+    case Combine::greatest: return kPut<T, Greatest>;
+    case Combine::least: return kPut<T, Least>;
+    default: return kPut<T, Replace>;
   }
 }
 
 struct Pair { uint64_t low, high; };
 
-ParallelBody put_body(DType dtype, Combine combine) {
+PutBodies put_bodies(DType dtype, Combine combine) {
   if (combine == Combine::replace) {
     switch (item_bytes(dtype)) {
-      case 1: return put_piece<uint8_t, Replace>;
-      case 2: return put_piece<uint16_t, Replace>;
-      case 4: return put_piece<uint32_t, Replace>;
-      case 8: return put_piece<uint64_t, Replace>;
-      default: return put_piece<Pair, Replace>;
+      case 1: return kPut<uint8_t, Replace>;
+      case 2: return kPut<uint16_t, Replace>;
+      case 4: return kPut<uint32_t, Replace>;
+      case 8: return kPut<uint64_t, Replace>;
+      default: return kPut<Pair, Replace>;
     }
   }
   switch (dtype) {
@@ -293,33 +373,44 @@ void index_offsets(const OffsetsArgs& args) {
 }
 
 void index_get(const IndexArgs& args) {
+  const Loop& loop = args.loop;
+  if (whole_rows(loop)) {
+    if (loop.numel <= kGrain) get_rows((void*)&args, 0, loop.sizes[1], 0);
+    else parallel_for(loop.sizes[1], (kGrain + loop.sizes[0] - 1) / loop.sizes[0], get_rows, (void*)&args);
+    return;
+  }
   ParallelBody body;
-  switch (item_bytes(args.loop.operand[0].dtype)) {
+  switch (item_bytes(loop.operand[0].dtype)) {
     case 1: body = get_piece<uint8_t>; break;
     case 2: body = get_piece<uint16_t>; break;
     case 4: body = get_piece<uint32_t>; break;
     case 8: body = get_piece<uint64_t>; break;
     default: body = get_piece<Pair>;
   }
-  if (args.loop.numel <= kGrain) body((void*)&args, 0, args.loop.numel, 0);
-  else parallel_for(args.loop.numel, kGrain, body, (void*)&args);
+  if (loop.numel <= kGrain) body((void*)&args, 0, loop.numel, 0);
+  else parallel_for(loop.numel, kGrain, body, (void*)&args);
 }
 
 void index_put(const IndexArgs& args) {
   const Loop& loop = args.loop;
-  ParallelBody body = put_body(loop.operand[0].dtype, args.combine);
-  PutWork work = {&args, -1};
+  PutBodies bodies = put_bodies(loop.operand[0].dtype, args.combine);
+  PutWork work = {&args, -1, 0};
+  if (loop.numel > kGrain && whole_rows(loop) && loop.sizes[0] < kWideRow) {
+    // As many tasks as keep the look at all positions below a fifth of the work: 16 elements cost as much as a look or two.
+    while (work.mask < 15 && 2 * (work.mask + 1) * 16 <= loop.sizes[0]) work.mask = 2 * work.mask + 1;
+    return parallel_for(work.mask + 1, 1, bodies.rows, &work);
+  }
   if (loop.numel > kGrain) {
     for (int d = 0; d < loop.ndim; ++d) {
       bool alone = loop.operand[0].strides[d] != 0 && loop.sizes[d] > 1;
       if (alone && (work.d < 0 || loop.sizes[d] > loop.sizes[work.d])) work.d = d;
     }
   }
-  if (work.d < 0) return body(&work, 0, 0, 0);
+  if (work.d < 0) return bodies.pieces(&work, 0, 0, 0);
   // Along the innermost dimension a piece is at least a few cache lines wide.
   int64_t each = loop.numel / loop.sizes[work.d], grain = (kGrain + each - 1) / each;
   if (work.d == 0) grain = (grain + 63) / 64 * 64;
-  parallel_for(loop.sizes[work.d], grain, body, &work);
+  parallel_for(loop.sizes[work.d], grain, bodies.pieces, &work);
 }
 
 int64_t nonzero_scratch(const NonzeroArgs& args) { return (blocks(args) + 1) * int64_t(sizeof(int64_t)); }

@@ -6,7 +6,8 @@
 
 namespace tessel::TESSEL_TARGET {
 
-template <class F, int arity, class T> void inner(const Params& params, int64_t n, void* y, const void* const* x) {
+template <class F, int arity, class T>
+void inner(const Params& params, int64_t n, void* y, const void* const* x, [[maybe_unused]] unsigned repeated) {
   using V = Vec<T>;
   const Params p = params;  // a copy of its own, which no store can change
   auto apply = [&p](V a, V b, V c) {
@@ -16,6 +17,15 @@ template <class F, int arity, class T> void inner(const Params& params, int64_t 
   };
   const T *a = (const T*)x[0], *b = (const T*)x[arity > 1 ? 1 : 0], *c = (const T*)x[arity > 2 ? 2 : 0];
   auto* r = (typename decltype(apply(V(), V(), V()))::Lane*)y;
+  if constexpr (arity > 1 && V::width > 1) {
+    const int64_t step[3] = {repeated & 1 ? 0 : V::width, repeated & 2 ? 0 : V::width, repeated & 4 ? 0 : V::width};
+    for (; n >= V::width; n -= V::width) {
+      apply(V::load(a), V::load(b), V::load(c)).store(r);
+      a += step[0], b += step[1], c += step[2], r += V::width;
+    }
+    if (n > 0) apply(V::load(a, int(n)), V::load(b, int(n)), V::load(c, int(n))).store(r, int(n));
+    return;
+  }
   int64_t i = 0;
   TESSEL_INDEPENDENT
   for (; i <= n - V::width; i += V::width) apply(V::load(a + i), V::load(b + i), V::load(c + i)).store(r + i);
@@ -25,9 +35,37 @@ template <class F, int arity, class T> void inner(const Params& params, int64_t 
   }
 }
 
+// The same for 16-bit floats, read and written as such; repeated values are floats. Through tiles of floats a product of
+// 1M takes twice as long: three more stores and loads of whole vectors for one operation.
+template <class F, int arity, class T>
+void light_inner(const Params& params, int64_t n, void* y, const void* const* x, unsigned repeated) {
+  using V = Vec<float>;
+  const Params p = params;
+  auto items = [](const void* from) {
+    return [from = (const T*)from](int64_t i, int left) { return left < V::width ? V::load(from + i, left) : V::load(from + i); };
+  };
+  auto value = [](const void* from) {
+    return [v = V::of(*(const float*)from)](int64_t, int) { return v; };
+  };
+  auto apply = [&p, n, r = (T*)y](auto a, auto b) {
+    auto f = [&](int64_t i, int left) {
+      if constexpr (arity == 1) return F::value(a(i, left), p);
+      else return F::value(a(i, left), b(i, left), p);
+    };
+    int64_t i = 0;
+    for (; i <= n - V::width; i += V::width) f(i, V::width).store(r + i);
+    if (i < n) f(i, int(n - i)).store(r + i, int(n - i));
+  };
+  if (!(repeated & 1) && !(repeated & 2)) apply(items(x[0]), items(x[arity - 1]));
+  else if (!(repeated & 1)) apply(items(x[0]), value(x[arity - 1]));
+  else if (!(repeated & 2)) apply(value(x[0]), items(x[arity - 1]));
+  else apply(value(x[0]), value(x[arity - 1]));
+}
+
 struct Inners {
-  Inner of[4];    // float, double, int32, int64; null where the function does not compute in it
-  bool question;  // the result is bool
+  Inner of[4];     // float, double, int32, int64; null where the function does not compute in it
+  Inner light[2];  // float16, bfloat16; null where the function is worth a tile
+  bool question;   // the result is bool
 
   Inner in(DType compute) const {
     return of[compute == DType::float32 ? 0 : compute == DType::float64 ? 1 : compute == DType::int32 ? 2 : 3];
@@ -37,8 +75,27 @@ struct Inners {
 template <class F, int arity> constexpr Inners inners() {
   Inners r = {};
   if constexpr (F::reals) r.of[0] = inner<F, arity, float>, r.of[1] = inner<F, arity, double>;
+  if constexpr (requires { F::light; } && Vec<float>::width > 1) r.light[0] = light_inner<F, arity, Half>, r.light[1] = light_inner<F, arity, BFloat>;
   if constexpr (F::integers) r.of[2] = inner<F, arity, int32_t>, r.of[3] = inner<F, arity, int64_t>;
   return r;
+}
+
+// The walk of a function over a loop.
+inline void walk(const Loop& loop, const Inners& row, DType compute, const Params& params) {
+  DType result = row.question ? DType::bool_ : compute, narrow = loop.operand[0].dtype;
+  if (row.light[0] && compute == DType::float32 && (narrow == DType::float16 || narrow == DType::bfloat16)) {
+    bool alike = true;  // all but single values are of the result's type
+    for (int k = 1; k < loop.operands; ++k) {
+      const Operand& operand = loop.operand[k];
+      bool single = true;
+      for (int d = 0; operand.data && d < loop.ndim; ++d) single &= operand.strides[d] == 0;
+      alike &= single || operand.dtype == narrow;
+    }
+    if (alike) return walk(loop, row.light[narrow == DType::bfloat16], narrow, narrow, DType::float32, params);
+  }
+  bool knows = Vec<float>::width > 1 && loop.operands > 2 && (compute == DType::float32 || compute == DType::float64);
+  if (knows) walk(loop, row.in(compute), result, compute, compute, params);
+  else walk(loop, row.in(compute), result, compute, params);
 }
 
 template <class V, class F, int arity> constexpr bool asks() {

@@ -101,113 +101,7 @@ struct RowBlocks {
   void* partial;  // [blocks][2][weights]: sums of dy xhat, and of dy
 };
 
-template <class T> struct RowBackward {
-  using V = VecOf<T>;
-  using R = RealOf<T>;
-  static void run(void* context, int64_t begin, int64_t end, int) {
-    const RowBlocks& plan = *(const RowBlocks*)context;
-    Flush flush;
-    for (int64_t block = begin; block < end; ++block) {
-      R* dw = plan.partial ? (R*)plan.partial + block * 2 * plan.weights : nullptr;
-      R* db = dw ? dw + plan.weights : nullptr;
-      if (dw) memset(dw, 0, size_t(2 * plan.weights) * sizeof(R));
-      int64_t last = smaller((block + 1) * plan.rows, plan.args.rows);
-      for (int64_t row = block * plan.rows; row < last; ++row) one(plan.args, row, dw, db);
-    }
-  }
-
-  static void one(const RowNormArgs& args, int64_t row, R* dw, R* db) {
-    const int64_t n = args.n;
-    const T *x = (const T*)args.x + row * n, *dy = (const T*)args.dy + row * n;
-    V middle = V::of(args.centred ? ((const R*)args.mean)[row] : R(0)), scale = V::of(((const R*)args.rstd)[row]);
-    auto xhat = [=](int64_t i, int lanes) { return (get(x + i, lanes) - middle) * scale; };
-    double sum = 0, sum_hat = 0;  // of g and of g xhat
-    each_span(args, row, [&](int64_t first, int64_t length, int64_t number) {
-      auto w = weights_from<T>(args, args.weight, number, 1);
-      if (args.inner == 1) {
-        sum += sum_row<T>(n, [=](int64_t i, int lanes) { return get(dy + i, lanes) * w(i, lanes); });
-        sum_hat += sum_row<T>(n, [=](int64_t i, int lanes) { return get(dy + i, lanes) * w(i, lanes) * xhat(i, lanes); });
-        if (dw) {
-          R *to = dw + number, *to_bias = db + number;
-          each<T>(n, [=](int64_t i, int lanes) {
-            V g = get(dy + i, lanes);
-            put(fma(g, xhat(i, lanes), get(to + i, lanes)), to + i, lanes);
-            put(get(to_bias + i, lanes) + g, to_bias + i, lanes);
-          });
-        }
-      } else {
-        double s = sum_row<T>(length, [=](int64_t i, int lanes) { return get(dy + first + i, lanes); });
-        double s_hat = sum_row<T>(length, [=](int64_t i, int lanes) { return get(dy + first + i, lanes) * xhat(first + i, lanes); });
-        double weight = args.weight ? double(((const R*)args.weight)[number]) : 1;
-        sum += weight * s;
-        sum_hat += weight * s_hat;
-        if (dw) dw[number] += R(s_hat), db[number] += R(s);
-      }
-    });
-    if (!args.dx) return;
-    T* dx = (T*)args.dx + row * n;
-    V mean_g = V(args.centred ? sum / double(n) : 0), mean_hat = V(sum_hat / double(n));
-    each_span(args, row, [&](int64_t first, int64_t length, int64_t number) {
-      auto w = weights_from<T>(args, args.weight, number, 1);
-      each<T>(length, [=](int64_t i, int lanes) {
-        V g = get(dy + first + i, lanes) * w(i, lanes);
-        put(scale * (g - mean_g - xhat(first + i, lanes) * mean_hat), dx + first + i, lanes);
-      });
-    });
-  }
-};
-
-template <class R> void join_weights(void* context, int64_t begin, int64_t end, int) {
-  const RowBlocks& plan = *(const RowBlocks*)context;
-  R* to[2] = {(R*)plan.args.dweight, (R*)plan.args.dbias};
-  for (int64_t i = begin; i < end; ++i) {
-    for (int k = 0; k < 2; ++k) {
-      if (!to[k]) continue;
-      double sum = 0;
-      for (int64_t block = 0; block < plan.blocks; ++block) sum += double(((const R*)plan.partial)[(2 * block + k) * plan.weights + i]);
-      to[k][i] = R(sum);
-    }
-  }
-}
-
-// ---- channels
-
-// How one channel's elements are cut into chunks, and which channels a task takes: neighbours in vector lanes where inner
-// is 1 (a chunk is then of rows), else one.
-struct ChannelPlan {
-  ChannelNormArgs args;
-  int64_t count;             // elements of a channel
-  int64_t tile, tiles;       // channels of a task, and such tiles
-  int64_t chunk, chunks;     // elements of a channel that a task takes
-  double* partial;           // [chunks][channels][2]
-  double* sums;              // [channels][2]
-};
-
-ChannelPlan plan_channels(const ChannelNormArgs& args) {
-  ChannelPlan plan = {};
-  plan.args = args;
-  plan.count = args.batch * args.inner;
-  plan.tile = args.inner == 1 ? kTile : 1;
-  plan.tiles = ceil_div(args.channels, plan.tile);
-  plan.chunk = kWork / smaller(plan.tile, larger(args.channels, 1));
-  plan.chunks = larger(ceil_div(plan.count, plan.chunk), 1);
-  return plan;
-}
-int64_t partials(const ChannelPlan& plan) { return plan.chunks * plan.args.channels * 2 * int64_t(sizeof(double)); }
-int64_t work_of(const ChannelPlan& plan) { return smaller(plan.count, plan.chunk) * smaller(plan.tile, plan.args.channels); }
-
-// A task's part: elements [begin, end) of channels [channel, channel + width).
-struct Part {
-  int64_t chunk, begin, end, channel, width;
-  double* out;  // of the first channel
-};
-Part part_of(const ChannelPlan& plan, int64_t task) {
-  int64_t chunk = task / plan.tiles, channel = task % plan.tiles * plan.tile, begin = chunk * plan.chunk;
-  return {chunk, begin, smaller(begin + plan.chunk, plan.count), channel, smaller(plan.tile, plan.args.channels - channel),
-          plan.partial + (chunk * plan.args.channels + channel) * 2};
-}
-
-// Two sums over elements of one channel, in lanes that outlive the planes the elements lie in.
+// Two sums over the elements of a row, or of a channel, in lanes that outlive the planes its elements lie in.
 template <class T> struct TwoSums {
   using V = VecOf<T>;
   V a[2] = {V(0), V(0)}, b[2] = {V(0), V(0)};
@@ -236,6 +130,127 @@ template <class T> struct TwoSums {
   }
 };
 
+template <class T> struct RowBackward {
+  using V = VecOf<T>;
+  using R = RealOf<T>;
+  static void run(void* context, int64_t begin, int64_t end, int) {
+    const RowBlocks& plan = *(const RowBlocks*)context;
+    Flush flush;
+    for (int64_t block = begin; block < end; ++block) {
+      R* dw = plan.partial ? (R*)plan.partial + block * 2 * plan.weights : nullptr;
+      R* db = dw ? dw + plan.weights : nullptr;
+      if (dw) memset(dw, 0, size_t(2 * plan.weights) * sizeof(R));
+      int64_t last = smaller((block + 1) * plan.rows, plan.args.rows);
+      for (int64_t row = block * plan.rows; row < last; ++row) one(plan.args, row, dw, db);
+    }
+  }
+
+  static void one(const RowNormArgs& args, int64_t row, R* dw, R* db) {
+    const int64_t n = args.n;
+    const T *x = (const T*)args.x + row * n, *dy = (const T*)args.dy + row * n;
+    V middle = V::of(args.centred ? ((const R*)args.mean)[row] : R(0)), scale = V::of(((const R*)args.rstd)[row]);
+    auto xhat = [=](int64_t i, int lanes) { return (get(x + i, lanes) - middle) * scale; };
+    double sum = 0, sum_hat = 0;  // of g and of g xhat
+    each_span(args, row, [&](int64_t first, int64_t length, int64_t number) {
+      auto w = weights_from<T>(args, args.weight, number, 1);
+      if (args.inner == 1) {  // one pass over x and dy for all four sums
+        TwoSums<T> sums;
+        if (dw) {
+          R *to = dw + number, *to_bias = db + number;
+          sums.add(n, [=](int64_t i, int lanes, V& a, V& b) {
+            V g = get(dy + i, lanes), hat = xhat(i, lanes), gw = g * w(i, lanes);
+            a = a + gw;
+            b = fma(gw, hat, b);
+            put(fma(g, hat, get(to + i, lanes)), to + i, lanes);
+            put(get(to_bias + i, lanes) + g, to_bias + i, lanes);
+          });
+        } else {
+          sums.add(n, [=](int64_t i, int lanes, V& a, V& b) {
+            V gw = get(dy + i, lanes) * w(i, lanes);
+            a = a + gw;
+            b = fma(gw, xhat(i, lanes), b);
+          });
+        }
+        sums.flush();
+        sum += sums.first, sum_hat += sums.second;
+      } else {
+        double s = sum_row<T>(length, [=](int64_t i, int lanes) { return get(dy + first + i, lanes); });
+        double s_hat = sum_row<T>(length, [=](int64_t i, int lanes) { return get(dy + first + i, lanes) * xhat(first + i, lanes); });
+        double weight = args.weight ? double(((const R*)args.weight)[number]) : 1;
+        sum += weight * s;
+        sum_hat += weight * s_hat;
+        if (dw) dw[number] += R(s_hat), db[number] += R(s);
+      }
+    });
+    if (!args.dx) return;
+    T* dx = (T*)args.dx + row * n;
+    V mean_g = V(args.centred ? sum / double(n) : 0), mean_hat = V(sum_hat / double(n));
+    each_span(args, row, [&](int64_t first, int64_t length, int64_t number) {
+      auto w = weights_from<T>(args, args.weight, number, 1);
+      each<T>(length, [=](int64_t i, int lanes) {
+        V g = get(dy + first + i, lanes) * w(i, lanes);
+        put(scale * (g - mean_g - xhat(first + i, lanes) * mean_hat), dx + first + i, lanes);
+      });
+    });
+  }
+};
+
+// Neighbouring weights side by side: a block's partial sums are read along memory.
+template <class R> void join_weights(void* context, int64_t begin, int64_t end, int) {
+  const RowBlocks& plan = *(const RowBlocks*)context;
+  R* to[2] = {(R*)plan.args.dweight, (R*)plan.args.dbias};
+  for (int64_t i = begin; i < end; i += kTile) {
+    int64_t width = smaller(kTile, end - i);
+    for (int k = 0; k < 2; ++k) {
+      if (!to[k]) continue;
+      double sum[kTile] = {};
+      for (int64_t block = 0; block < plan.blocks; ++block) {
+        const R* part = (const R*)plan.partial + (2 * block + k) * plan.weights + i;
+        TESSEL_INDEPENDENT
+        for (int64_t j = 0; j < width; ++j) sum[j] += double(part[j]);
+      }
+      for (int64_t j = 0; j < width; ++j) to[k][i + j] = R(sum[j]);
+    }
+  }
+}
+
+// ---- channels
+
+// How one channel's elements are cut into chunks, and which channels a task takes: neighbours in vector lanes where inner
+// is 1 (a chunk is then of rows), else one.
+struct ChannelPlan {
+  ChannelNormArgs args;
+  int64_t count;             // elements of a channel
+  int64_t tile, tiles;       // channels of a task, and such tiles
+  int64_t chunk, chunks;     // elements of a channel that a task takes
+  double* partial;           // [chunks][channels][2]
+  double* sums;              // [2][channels] of the compute type: what dx takes
+};
+
+ChannelPlan plan_channels(const ChannelNormArgs& args) {
+  ChannelPlan plan = {};
+  plan.args = args;
+  plan.count = args.batch * args.inner;
+  plan.tile = args.inner == 1 ? kTile : 1;
+  plan.tiles = ceil_div(args.channels, plan.tile);
+  plan.chunk = kWork / smaller(plan.tile, larger(args.channels, 1));
+  plan.chunks = larger(ceil_div(plan.count, plan.chunk), 1);
+  return plan;
+}
+int64_t partials(const ChannelPlan& plan) { return plan.chunks * plan.args.channels * 2 * int64_t(sizeof(double)); }
+int64_t work_of(const ChannelPlan& plan) { return smaller(plan.count, plan.chunk) * smaller(plan.tile, plan.args.channels); }
+
+// A task's part: elements [begin, end) of channels [channel, channel + width).
+struct Part {
+  int64_t chunk, begin, end, channel, width;
+  double* out;  // of the first channel
+};
+Part part_of(const ChannelPlan& plan, int64_t task) {
+  int64_t chunk = task / plan.tiles, channel = task % plan.tiles * plan.tile, begin = chunk * plan.chunk;
+  return {chunk, begin, smaller(begin + plan.chunk, plan.count), channel, smaller(plan.tile, plan.args.channels - channel),
+          plan.partial + (chunk * plan.args.channels + channel) * 2};
+}
+
 // Calls f(offset, length) for the parts of planes that a chunk of one channel consists of.
 template <class F> inline void each_plane(const ChannelNormArgs& args, const Part& part, F f) {
   for (int64_t i = part.begin; i < part.end;) {
@@ -245,24 +260,32 @@ template <class F> inline void each_plane(const ChannelNormArgs& args, const Par
   }
 }
 
-// Two sums for each of a tile's channels over rows: f(row offset, column, lanes, a, b).
+// Two sums for each of a tile's channels over rows: f(row offset, column, lanes, a, b). A strip of two vectors of channels goes
+// down 32 rows with its sums in registers; the tile's rows stay in L1 for the next strip.
 template <class T, class F> inline void sum_tile(const ChannelNormArgs& args, const Part& part, double (*sums)[2], F f) {
   using V = VecOf<T>;
   constexpr int64_t kRows = 32;  // rows that are added in the compute type
-  RealOf<T> a[kTile], b[kTile];
+  constexpr int w = V::width;
   for (int64_t k = 0; k < part.width; ++k) sums[k][0] = sums[k][1] = 0;
   for (int64_t i = part.begin; i < part.end; i += kRows) {
-    memset(a, 0, sizeof a);
-    memset(b, 0, sizeof b);
-    for (int64_t row = i, last = smaller(i + kRows, part.end); row < last; ++row) {
-      each<T>(part.width, [&](int64_t k, int lanes) {
-        V c = get(a + k, lanes), d = get(b + k, lanes);
-        f(row * args.channels + part.channel + k, k, lanes, c, d);
-        put(c, a + k, lanes);
-        put(d, b + k, lanes);
-      });
+    const int64_t last = smaller(i + kRows, part.end);
+    for (int64_t k = 0; k < part.width; k += 2 * w) {
+      V a[2] = {V(0), V(0)}, b[2] = {V(0), V(0)};
+      RealOf<T> first[2 * w], second[2 * w];
+      const int64_t width = smaller(2 * w, part.width - k);
+      const int one = int(smaller(w, width)), other = int(width - one);
+      int64_t at = i * args.channels + part.channel + k;
+      if (other == w) {
+        for (int64_t row = i; row < last; ++row, at += args.channels) f(at, k, w, a[0], b[0]), f(at + w, k + w, w, a[1], b[1]);
+      } else {
+        for (int64_t row = i; row < last; ++row, at += args.channels) {
+          f(at, k, one, a[0], b[0]);
+          if (other) f(at + w, k + w, other, a[1], b[1]);
+        }
+      }
+      a[0].store(first), a[1].store(first + w), b[0].store(second), b[1].store(second + w);
+      for (int64_t j = 0; j < width; ++j) sums[k + j][0] += double(first[j]), sums[k + j][1] += double(second[j]);
     }
-    for (int64_t k = 0; k < part.width; ++k) sums[k][0] += double(a[k]), sums[k][1] += double(b[k]);
   }
 }
 
@@ -424,8 +447,8 @@ template <class R> void join_sums(const ChannelPlan& plan) {
     }
     if (args.dweight) ((R*)args.dweight)[c] = R(product * rstd);
     if (args.dbias) ((R*)args.dbias)[c] = R(sum);
-    ((R*)plan.sums)[2 * c] = R(sum / n);
-    ((R*)plan.sums)[2 * c + 1] = R(product * rstd * rstd / n);
+    ((R*)plan.sums)[c] = R(sum / n);
+    ((R*)plan.sums)[args.channels + c] = R(product * rstd * rstd / n);
   }
 }
 
@@ -440,19 +463,18 @@ template <class T> struct ChannelBackward {
       const T *x = (const T*)args.x + at, *dy = (const T*)args.dy + at;
       T* dx = (T*)args.dx + at;
       if (args.inner == 1) {
-        RealOf<T> a[VecOf<T>::width], b[VecOf<T>::width];
         each<T>(length, [&](int64_t i, int lanes) {
           V scale = of_channels<T>(args.rstd, c + i, lanes, 1) * of_channels<T>(args.weight, c + i, lanes, 1), g = get(dy + i, lanes);
           if (args.training) {
-            for (int k = 0; k < lanes; ++k) a[k] = sums[2 * (c + i + k)], b[k] = sums[2 * (c + i + k) + 1];
-            g = g - get(a, lanes) - (get(x + i, lanes) - of_channels<T>(args.mean, c + i, lanes, 0)) * get(b, lanes);
+            V a = get(sums + c + i, lanes), b = get(sums + args.channels + c + i, lanes);
+            g = g - a - (get(x + i, lanes) - of_channels<T>(args.mean, c + i, lanes, 0)) * b;
           }
           put(g * scale, dx + i, lanes);
         });
       } else {
         V scale = of_channel<T>(args.rstd, c, 1) * of_channel<T>(args.weight, c, 1), mean = of_channel<T>(args.mean, c, 0);
         if (args.training) {
-          V a = V::of(sums[2 * c]), b = V::of(sums[2 * c + 1]);
+          V a = V::of(sums[c]), b = V::of(sums[args.channels + c]);
           each<T>(length, [=](int64_t i, int lanes) {
             put((get(dy + i, lanes) - a - (get(x + i, lanes) - mean) * b) * scale, dx + i, lanes);
           });

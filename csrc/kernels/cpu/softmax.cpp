@@ -13,6 +13,7 @@ namespace {
 
 constexpr int64_t kWork = 4096;    // elements that are worth a task: some 5 us
 constexpr int64_t kFlush = 32;     // elements that a column adds before its total takes them
+constexpr int kAbreast = 4;        // vectors of columns that go together
 
 // The forward pass: lanes along the row.
 template <class T, bool logarithm> void row(const T* x, T* y, int64_t n) {
@@ -44,48 +45,65 @@ template <class T, bool logarithm> void row_backward(const T* y, const T* dy, T*
   });
 }
 
-// Sums of f(i) over i < n, one in each lane.
-template <class T, class F> inline VecOf<T> sum_columns(int64_t n, F f) {
+// Sums of f(i, k) over i < n, one in each lane of vector k.
+template <class T, int count, class F> inline void sum_columns(int64_t n, VecOf<T>* total, F f) {
   using V = VecOf<T>;
-  V total = V(0);
+  for (int k = 0; k < count; ++k) total[k] = V(0);
   for (int64_t i = 0; i < n; i += kFlush) {
-    V sum = V(0);
+    V sum[count];
+    for (int k = 0; k < count; ++k) sum[k] = V(0);
     int64_t last = n - i < kFlush ? n : i + kFlush;
-    for (int64_t j = i; j < last; ++j) sum = sum + f(j);
-    total = total + sum;
+    for (int64_t j = i; j < last; ++j) {
+      for (int k = 0; k < count; ++k) sum[k] = sum[k] + f(j, k);
+    }
+    for (int k = 0; k < count; ++k) total[k] = total[k] + sum[k];
   }
-  return total;
 }
 
-// `lanes` neighbouring columns of n elements, `step` apart.
-template <class T, bool logarithm> void columns(const T* x, T* y, int64_t n, int64_t step, int lanes) {
+// `count` vectors of neighbouring columns of n elements, `step` apart; the last vector has so many lanes. Several at a time,
+// for rows that are powers of two apart meet in one set of each cache: what is fetched of a row is used at once.
+template <class T, bool logarithm, int count> void columns(const T* x, T* y, int64_t n, int64_t step, int lanes) {
   using V = VecOf<T>;
-  V top = V(-__builtin_inf());
-  for (int64_t i = 0; i < n; ++i) top = max(top, get(x + i * step, lanes));
+  constexpr int w = V::width;
+  auto held = [=](int k) { return k + 1 < count ? w : lanes; };
+  V top[count], sum[count], scale[count], shift[count];
+  for (int k = 0; k < count; ++k) top[k] = V(-__builtin_inf());
+  for (int64_t i = 0; i < n; ++i) {
+    for (int k = 0; k < count; ++k) top[k] = max(top[k], get(x + i * step + k * w, held(k)));
+  }
   constexpr bool keeps = !logarithm && sizeof(T) >= 4;
-  V sum = sum_columns<T>(n, [=](int64_t i) {
-    V e = exp(get(x + i * step, lanes) - top);
-    if constexpr (keeps) put(e, y + i * step, lanes);
+  sum_columns<T, count>(n, sum, [=, &top](int64_t i, int k) {
+    V e = exp(get(x + i * step + k * w, held(k)) - top[k]);
+    if constexpr (keeps) put(e, y + i * step + k * w, held(k));
     return e;
   });
-  V scale = V(1) / sum, shift = logarithm ? log(sum) : sum;
+  for (int k = 0; k < count; ++k) scale[k] = V(1) / sum[k], shift[k] = logarithm ? log(sum[k]) : sum[k];
   for (int64_t i = 0; i < n; ++i) {
-    int64_t at = i * step;
-    if constexpr (keeps) put(get(y + at, lanes) * scale, y + at, lanes);
-    else if constexpr (logarithm) put((get(x + at, lanes) - top) - shift, y + at, lanes);
-    else put(exp(get(x + at, lanes) - top) * scale, y + at, lanes);
+    for (int k = 0; k < count; ++k) {
+      int64_t at = i * step + k * w;
+      if constexpr (keeps) put(get(y + at, held(k)) * scale[k], y + at, held(k));
+      else if constexpr (logarithm) put((get(x + at, held(k)) - top[k]) - shift[k], y + at, held(k));
+      else put(exp(get(x + at, held(k)) - top[k]) * scale[k], y + at, held(k));
+    }
   }
 }
 
-template <class T, bool logarithm> void columns_backward(const T* y, const T* dy, T* dx, int64_t n, int64_t step, int lanes) {
+template <class T, bool logarithm, int count>
+void columns_backward(const T* y, const T* dy, T* dx, int64_t n, int64_t step, int lanes) {
   using V = VecOf<T>;
-  V sum = sum_columns<T>(n, [=](int64_t i) {
-    V g = get(dy + i * step, lanes);
-    return logarithm ? g : get(y + i * step, lanes) * g;
+  constexpr int w = V::width;
+  auto held = [=](int k) { return k + 1 < count ? w : lanes; };
+  V sum[count];
+  sum_columns<T, count>(n, sum, [=](int64_t i, int k) {
+    V g = get(dy + i * step + k * w, held(k));
+    return logarithm ? g : get(y + i * step + k * w, held(k)) * g;
   });
   for (int64_t i = 0; i < n; ++i) {
-    V a = get(y + i * step, lanes), g = get(dy + i * step, lanes);
-    put(logarithm ? g - exp(a) * sum : a * (g - sum), dx + i * step, lanes);
+    for (int k = 0; k < count; ++k) {
+      int64_t at = i * step + k * w;
+      V a = get(y + at, held(k)), g = get(dy + at, held(k));
+      put(logarithm ? g - exp(a) * sum[k] : a * (g - sum[k]), dx + at, held(k));
+    }
   }
 }
 
@@ -94,18 +112,26 @@ template <class T, bool logarithm, bool backward> void tasks(void* context, int6
   const RowsArgs& args = *(const RowsArgs*)context;
   const T *x = (const T*)args.x, *dy = (const T*)args.dy;
   T *y = (T*)args.y, *dx = (T*)args.dx;
-  constexpr int64_t w = VecOf<T>::width;
-  int64_t groups = (args.inner + w - 1) / w;
+  constexpr int64_t w = VecOf<T>::width, wide = kAbreast * w;
+  int64_t groups = (args.inner + wide - 1) / wide;
   for (int64_t t = begin; t < end; ++t) {
     if (args.inner == 1) {
       int64_t at = t * args.n;
       if constexpr (backward) row_backward<T, logarithm>(y + at, dy + at, dx + at, args.n);
       else row<T, logarithm>(x + at, y + at, args.n);
-    } else {
-      int64_t column = t % groups * w, at = t / groups * args.n * args.inner + column;
-      int lanes = args.inner - column < w ? int(args.inner - column) : int(w);
-      if constexpr (backward) columns_backward<T, logarithm>(y + at, dy + at, dx + at, args.n, args.inner, lanes);
-      else columns<T, logarithm>(x + at, y + at, args.n, args.inner, lanes);
+      continue;
+    }
+    int64_t column = t % groups * wide, at = t / groups * args.n * args.inner + column;
+    int64_t width = args.inner - column < wide ? args.inner - column : wide;
+    if (width == wide) {
+      if constexpr (backward) columns_backward<T, logarithm, kAbreast>(y + at, dy + at, dx + at, args.n, args.inner, int(w));
+      else columns<T, logarithm, kAbreast>(x + at, y + at, args.n, args.inner, int(w));
+      continue;
+    }
+    for (int64_t k = 0; k < width; k += w, at += w) {
+      int lanes = width - k < w ? int(width - k) : int(w);
+      if constexpr (backward) columns_backward<T, logarithm, 1>(y + at, dy + at, dx + at, args.n, args.inner, lanes);
+      else columns<T, logarithm, 1>(x + at, y + at, args.n, args.inner, lanes);
     }
   }
 }
@@ -113,7 +139,7 @@ template <class T, bool logarithm, bool backward> void tasks(void* context, int6
 template <bool logarithm, bool backward> void run(const RowsArgs& args) {
   if (args.outer * args.n * args.inner == 0) return;
   bool wide = args.dtype == DType::float64;
-  int64_t w = args.inner == 1 ? 1 : wide ? VecOf<double>::width : VecOf<float>::width;
+  int64_t w = args.inner == 1 ? 1 : kAbreast * (wide ? VecOf<double>::width : VecOf<float>::width);
   int64_t count = args.outer * ((args.inner + w - 1) / w), work = args.n * w;
   int64_t grain = work < kWork ? kWork / work : 1;
   ParallelBody body = wide ? tasks<double, logarithm, backward>

@@ -12,8 +12,7 @@ constexpr auto kUnary = make_table<Unary, Function, 1>(Count<int(Unary::count)>:
 
 void unary(Unary op, const Loop& loop, DType compute, const Params& params) {
   if (op == Unary::copy) return copy(loop);
-  const Inners& row = kUnary.row[int(op)];
-  walk(loop, row.in(compute), row.question ? DType::bool_ : compute, compute, params);
+  walk(loop, kUnary.row[int(op)], compute, params);
 }
 
 }  // namespace tessel::TESSEL_TARGET

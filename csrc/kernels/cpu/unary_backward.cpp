@@ -16,7 +16,7 @@ constexpr auto kGradient = make_table<Unary, Gradient, 3>(Count<int(Unary::count
 }  // namespace
 
 void unary_backward(Unary op, const Loop& loop, DType compute, const Params& params) {
-  walk(loop, kGradient.row[int(op)].in(compute), compute, compute, params);
+  walk(loop, kGradient.row[int(op)], compute, params);
 }
 
 }  // namespace tessel::TESSEL_TARGET

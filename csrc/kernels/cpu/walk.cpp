@@ -56,19 +56,20 @@ constexpr int64_t kLongRow = 128;     // from here on a row is worth a call of i
 constexpr int kTileBytes = 4096;      // five of them fill a little over half of L1
 constexpr int kTileStride = 4096 + 192;  // three lines off, or a store to one tile would delay loads of the next
 
-enum class Way : uint8_t { direct, constant, gather };
+enum class Way : uint8_t { direct, constant, gather };  // constant: one value along what one tile covers
 
 struct Walk {
   const Loop* loop;
   Inner inner;
   Params params;
   int inputs;
-  int result_bytes, compute_bytes;      // items as the function sees them
+  int result_bytes, compute_bytes, repeat_bytes;  // items as the function sees them
   int bytes[kMaxOperands];              // items as they lie in memory
   Way way[kMaxOperands];
   bool contiguous[kMaxOperands];        // along what one tile covers
   Convert convert[kMaxOperands];        // memory to compute type; of the result the other way
   bool long_rows, streaming;
+  unsigned repeated;                    // the operands that the function takes as one value
   int64_t tile;                         // elements
   int across;                           // crossed walks: the dimension along which an input is contiguous,
   int64_t columns, groups, rows;        // the columns of a block, and the blocks along it and along dimension 0
@@ -142,12 +143,23 @@ void fill_items(int bytes, void* tile, const void* value, int64_t n) {
   }
 }
 
-// One value, converted and repeated.
+// By whole vectors, as it will be read: a load that spans two stores waits until both have left for the cache.
+template <class T> inline void repeat_once(T* tile, const char* from) {
+  T x;
+  memcpy(&x, from, sizeof(T));
+  for (int64_t i = 0; i < kRepeat / int64_t(sizeof(T)); i += Vec<T>::width) Vec<T>::of(x).store(tile + i);
+}
+
+// One value, converted and repeated: n times, or as often as a function needs that takes it as one.
 void repeat(const Walk& walk, int k, const char* from, char* tile, int64_t n) {
   alignas(16) char value[16];
-  if (walk.convert[k]) walk.convert[k](value, from, 1);
-  else memcpy(value, from, size_t(walk.bytes[k]));
-  fill_items(walk.compute_bytes, tile, value, n);
+  if (walk.convert[k]) {
+    walk.convert[k](value, from, 1);
+    from = value;
+  }
+  if (!(walk.repeated >> (k - 1) & 1)) fill_items(walk.compute_bytes, tile, from, n);
+  else if (walk.repeat_bytes == 4) repeat_once((float*)tile, from);
+  else repeat_once((double*)tile, from);
 }
 
 void piece(void* context, int64_t begin, int64_t end, int) {
@@ -181,7 +193,7 @@ void piece(void* context, int64_t begin, int64_t end, int) {
       if (walk.way[k] == Way::direct) {
         x[k - 1] = base[k];
       } else if (walk.way[k] == Way::constant) {
-        if (repeated[k] == base[k] && repetitions[k] >= n) continue;
+        if (repeated[k] == base[k] && (repetitions[k] >= n || walk.repeated >> (k - 1) & 1)) continue;
         repeat(walk, k, base[k], tiles[k], n);
         repeated[k] = base[k];
         repetitions[k] = n;
@@ -196,10 +208,10 @@ void piece(void* context, int64_t begin, int64_t end, int) {
     }
     const Operand& result = loop.operand[0];
     if (walk.way[0] == Way::direct && !walk.streaming) {
-      walk.inner(walk.params, n, base[0], x);
+      walk.inner(walk.params, n, base[0], x, walk.repeated);
     } else {
       char* y = tiles[0];
-      walk.inner(walk.params, n, y, x);
+      walk.inner(walk.params, n, y, x, walk.repeated);
       if (walk.convert[0] && walk.contiguous[0] && !walk.streaming) {
         walk.convert[0](base[0], y, n);
       } else {
@@ -237,6 +249,25 @@ void piece(void* context, int64_t begin, int64_t end, int) {
   if (walk.streaming) stream_fence();
 }
 
+// The rows of a walk of two dimensions that needs no tiles: a matrix beside a row or a column.
+void row_piece(void* context, int64_t begin, int64_t end, int) {
+  const Walk& walk = *(const Walk*)context;
+  const Loop& loop = *walk.loop;
+  alignas(64) char tiles[kMaxOperands][kRepeat];
+  const char *x[kMaxOperands - 1], *repeated[kMaxOperands] = {};
+  for (int64_t row = begin; row < end; ++row) {
+    for (int k = 1; k <= walk.inputs; ++k) {
+      const Operand& operand = loop.operand[k];
+      x[k - 1] = operand.data ? operand.data + row * operand.strides[1] : operand.immediate;
+      if (walk.way[k] == Way::direct) continue;
+      if (repeated[k] != x[k - 1]) repeat(walk, k, x[k - 1], tiles[k], 0);
+      repeated[k] = x[k - 1];
+      x[k - 1] = tiles[k];
+    }
+    walk.inner(walk.params, loop.sizes[0], loop.operand[0].data + row * loop.operand[0].strides[1], (const void* const*)x, walk.repeated);
+  }
+}
+
 // A walk where an input is contiguous along another dimension than the result is: by blocks of 64 rows (along dimension 0)
 // and some columns, that input turned on its way into the tile. a + b.T of 2048 x 2048: 3.5 ms instead of 24.
 void crossed_piece(void* context, int64_t begin, int64_t end, int) {
@@ -267,6 +298,7 @@ void crossed_piece(void* context, int64_t begin, int64_t end, int) {
     for (int k = 1; k <= walk.inputs; ++k) {
       const Operand& operand = loop.operand[k];
       int bytes = walk.bytes[k];
+      if (walk.repeated >> (k - 1) & 1) continue;  // one value for each column
       int64_t down = operand.data ? operand.strides[0] : 0, over = operand.data ? operand.strides[walk.across] : 0;
       if (down == 0 && over == 0) {
         if (repeated[k] != base[k]) repeat(walk, k, base[k], tiles[k], kTurnRows * walk.columns);
@@ -290,14 +322,22 @@ void crossed_piece(void* context, int64_t begin, int64_t end, int) {
     }
     for (int64_t c = 0; c < columns; ++c) {
       const void* x[kMaxOperands - 1];
-      for (int k = 1; k <= walk.inputs; ++k) x[k - 1] = tiles[k] + c * kTurnRows * walk.compute_bytes;
+      for (int k = 1; k <= walk.inputs; ++k) {
+        const Operand& operand = loop.operand[k];
+        x[k - 1] = tiles[k] + c * kTurnRows * walk.compute_bytes;
+        if (!(walk.repeated >> (k - 1) & 1)) continue;
+        const char* from = base[k] + (operand.data ? c * operand.strides[walk.across] : 0);
+        if (repeated[k] != from) repeat(walk, k, from, tiles[k], 0);
+        repeated[k] = from;
+        x[k - 1] = tiles[k];
+      }
       char* to = base[0] + c * loop.operand[0].strides[walk.across];
       char* y = tiles[0];
       if (!walk.streaming && !walk.convert[0]) {
-        walk.inner(walk.params, rows, to, x);
+        walk.inner(walk.params, rows, to, x, walk.repeated);
         continue;
       }
-      walk.inner(walk.params, rows, y, x);
+      walk.inner(walk.params, rows, y, x, walk.repeated);
       if (walk.convert[0]) {
         walk.convert[0](staging, y, rows);
         y = staging;
@@ -366,7 +406,8 @@ void gather(int bytes, void* tile, const char* from, int ndim, const int64_t* si
   }
 }
 
-void walk(const Loop& loop, Inner inner, DType result, DType compute, const Params& params) {
+// `repeat` is the type of values that the function takes as one, or null.
+static void walk_loop(const Loop& loop, Inner inner, DType result, DType compute, const DType* repeat, const Params& params) {
   if (loop.numel == 0) return;
   int inputs = loop.operands - 1;
   if (loop.ndim <= 1 && loop.numel <= kGrain) {  // the small case: nothing to plan when all is as the function wants it
@@ -378,7 +419,7 @@ void walk(const Loop& loop, Inner inner, DType result, DType compute, const Para
                (loop.numel == 1 || (operand.data && operand.strides[0] == item_bytes(compute)));
       x[k - 1] = operand.data ? operand.data : operand.immediate;
     }
-    if (plain) return inner(params, loop.numel, loop.operand[0].data, x);
+    if (plain) return inner(params, loop.numel, loop.operand[0].data, x, 0);
   }
 
   Walk walk;
@@ -388,13 +429,14 @@ void walk(const Loop& loop, Inner inner, DType result, DType compute, const Para
   walk.inputs = inputs;
   walk.result_bytes = item_bytes(result);
   walk.compute_bytes = item_bytes(compute);
+  walk.repeat_bytes = repeat ? item_bytes(*repeat) : 0;
+  walk.repeated = 0;
   walk.long_rows = loop.ndim <= 1 || loop.sizes[0] >= kLongRow;
   bool whole = true;  // no tile is needed
   for (int k = 0; k <= inputs; ++k) {
     const Operand& operand = loop.operand[k];
     DType type = k ? compute : result;
     walk.bytes[k] = item_bytes(operand.dtype);
-    walk.convert[k] = k ? converter(type, operand.dtype) : converter(operand.dtype, type);
     bool constant = k && (!operand.data || loop.ndim == 0 || operand.strides[0] == 0);
     for (int d = 1; constant && operand.data && !walk.long_rows && d < loop.ndim; ++d) constant = operand.strides[d] == 0;
     walk.contiguous[k] = walk.long_rows ? loop.ndim == 0 || operand.strides[0] == walk.bytes[k]
@@ -402,7 +444,10 @@ void walk(const Loop& loop, Inner inner, DType result, DType compute, const Para
     walk.way[k] = constant ? Way::constant
                 : operand.dtype == type && walk.contiguous[k] ? Way::direct
                                                               : Way::gather;
-    whole &= walk.way[k] == Way::direct;
+    bool once = constant && repeat;
+    if (once) walk.repeated |= 1u << (k - 1);
+    walk.convert[k] = k ? converter(once ? *repeat : type, operand.dtype) : converter(operand.dtype, type);
+    whole &= once || walk.way[k] == Way::direct;
   }
   const Operand& y = loop.operand[0];
   int64_t y_bytes = loop.numel * walk.bytes[0];
@@ -419,9 +464,22 @@ void walk(const Loop& loop, Inner inner, DType result, DType compute, const Para
     return;
   }
   int widest = walk.result_bytes > walk.compute_bytes ? walk.result_bytes : walk.compute_bytes;
+  if (whole && !walk.streaming && walk.long_rows && loop.ndim == 2 && loop.sizes[0] <= kGrain / 4) {
+    if (loop.numel <= kGrain) row_piece(&walk, 0, loop.sizes[1], 0);
+    else parallel_for(loop.sizes[1], kGrain / loop.sizes[0], row_piece, &walk);
+    return;
+  }
   walk.tile = whole && !walk.streaming ? kGrain : kTileBytes / widest;
   if (loop.numel <= kGrain) piece(&walk, 0, loop.numel, 0);
   else parallel_for(loop.numel, kGrain, piece, &walk);
+}
+
+void walk(const Loop& loop, Inner inner, DType result, DType compute, const Params& params) {
+  walk_loop(loop, inner, result, compute, nullptr, params);
+}
+
+void walk(const Loop& loop, Inner inner, DType result, DType compute, DType repeat, const Params& params) {
+  walk_loop(loop, inner, result, compute, &repeat, params);
 }
 
 }  // namespace tessel::TESSEL_TARGET

@@ -6,11 +6,15 @@
 
 namespace tessel::TESSEL_TARGET {
 
-// y[i] = f(x[0][i], x[1][i], ...) for n elements of the types the function was made for.
-using Inner = void (*)(const Params& params, int64_t n, void* y, const void* const* x);
+// y[i] = f(x[0][i], x[1][i], ...) for n elements of the types the function was made for. Bit k of `repeated`: x[k] is one
+// value for all n, kRepeat bytes of it; only where walk was told that the function knows the bits.
+using Inner = void (*)(const Params& params, int64_t n, void* y, const void* const* x, unsigned repeated);
+constexpr int64_t kRepeat = 64;
 
-// Operand 0 of the loop is the result. `result` and `compute` are the types Inner writes and reads.
+// Operand 0 of the loop is the result. `result` and `compute` are the types Inner writes and reads; one value for all is
+// handed over as `repeat`, where that is said, else written out n times.
 void walk(const Loop& loop, Inner inner, DType result, DType compute, const Params& params);
+void walk(const Loop& loop, Inner inner, DType result, DType compute, DType repeat, const Params& params);
 
 // n items of 1, 2, 4, 8 or 16 bytes into a tile, from the position `at` on, in the order of the dimensions. `from` is that
 // position's address.
