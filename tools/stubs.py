@@ -136,6 +136,9 @@ KNOWN = {
     "set_default_dtype": "(d: _dtype) -> None",
     "memory_stats": "() -> dict[str, _int]",
     "set_num_threads": "(int: _int) -> None",
+    "_cuda_memory_stats": "() -> dict[str, _int]",
+    "_profile_start": "() -> None",
+    "_profile_stop": "() -> list[tuple[str, list[_int], str, str, _int, _int, _int]]",
     "_registry": "() -> list[tuple[str, str, str]]",
     "_set_thread_generator": "(generator: Generator | None) -> Generator | None",
 }
@@ -390,11 +393,10 @@ def front_page():
         "from .random import get_rng_state as get_rng_state, initial_seed as initial_seed, manual_seed as manual_seed",
         "from .random import seed as seed, set_rng_state as set_rng_state",
     ]
-    for name, (module, attribute) in sorted(tessel._LAZY.items()):
-        if attribute is not None:
-            lines.append(f"from .{module} import {attribute} as {name}")
-        elif importlib.util.find_spec(f"tessel.{module}"):
-            lines.append(f"from . import {module} as {name}")
+    for name, place in sorted(tessel._LAZY.items()):
+        module, _, attribute = place.partition(":")
+        if importlib.util.find_spec(f"tessel.{module}"):
+            lines.append(f"from .{module} import {attribute} as {name}" if attribute else f"from . import {module} as {name}")
     return [*lines, "", "__version__: str", "newaxis: None"]
 
 

@@ -1,4 +1,4 @@
-// Threads, allocator, targets and default dtype, as Python sees them.
+// Threads, allocator, targets, default dtype and the profiler's hook, as Python sees them.
 #include <pybind11/pybind11.h>
 
 #include "bindings/autograd.h"
@@ -6,24 +6,26 @@
 #include "core/device.h"
 #include "core/parallel.h"
 #include "kernels/targets.h"
+#include "ops/profile.h"
 
 namespace py = pybind11;
 
 namespace tessel::python {
+
+static py::dict as_dict(const MemoryStats& s) {
+  py::dict d;
+  d["allocated_bytes"] = s.allocated, d["cached_bytes"] = s.cached, d["reserved_bytes"] = s.reserved;
+  d["peak_allocated_bytes"] = s.peak_allocated, d["peak_reserved_bytes"] = s.peak_reserved;
+  d["allocations"] = s.allocations, d["releases"] = s.releases, d["system_allocations"] = s.system_allocations;
+  return d;
+}
 
 void bind_memory(PyObject* module) {
   py::module_ m = py::reinterpret_borrow<py::module_>(module);
   m.def("set_num_threads", [](int n) { set_num_threads(n); }, py::arg("int"), "How many threads kernels may use. Results never depend on it.");
   m.def("get_num_threads", [] { return num_threads(); });
   m.def("empty_cache", [] { cpu_allocator().empty_cache(); }, "Gives all cached memory back to the system.");
-  m.def("memory_stats", [] {
-    MemoryStats s = cpu_allocator().memory_stats();
-    py::dict d;
-    d["allocated_bytes"] = s.allocated, d["cached_bytes"] = s.cached, d["reserved_bytes"] = s.reserved;
-    d["peak_allocated_bytes"] = s.peak_allocated, d["peak_reserved_bytes"] = s.peak_reserved;
-    d["allocations"] = s.allocations, d["releases"] = s.releases, d["system_allocations"] = s.system_allocations;
-    return d;
-  }, "Bytes in use, cached and reserved by the CPU allocator, their peaks, and counts of calls.");
+  m.def("memory_stats", [] { return as_dict(cpu_allocator().memory_stats()); }, "Bytes in use, cached and reserved by the CPU allocator, their peaks, and counts of calls.");
   m.def("reset_peak_memory_stats", [] { cpu_allocator().reset_peak(); });
   m.def("_set_thread_generator", [](const py::object& generator) {
     static thread_local PyObject* held = nullptr;  // counted: the generator lives as long as the thread draws from it
@@ -37,6 +39,18 @@ void bind_memory(PyObject* module) {
   m.def("_cuda_device_count", [] { return cuda_devices(); });
   m.def("_cuda_synchronize", [] { cuda_kernels().synchronize(); });
   m.def("_cuda_empty_cache", [] { allocator(Device{DeviceType::cuda, 0}).empty_cache(); });
+  m.def("_cuda_memory_stats", [] { return as_dict(allocator(Device{DeviceType::cuda, 0}).memory_stats()); });
+  m.def("_cuda_reset_peak", [] { allocator(Device{DeviceType::cuda, 0}).reset_peak(); });
+  m.def("_profile_start", [] { start_profile(); }, "Writes down every kernel's turn from now on.");
+  m.def("_profile_stop", [] {
+    py::list calls;
+    for (const KernelCall& c : stop_profile()) {
+      py::list sizes;
+      for (int64_t n : c.sizes) sizes.append(n);
+      calls.append(py::make_tuple(c.op, sizes, dtype_name(c.dtype), c.target, c.start, c.end, c.thread));
+    }
+    return calls;
+  }, "[(op, sizes, dtype, target, start, end, thread)] since _profile_start, in nanoseconds of time.perf_counter_ns.");
   m.def("get_default_dtype", [] { return py::reinterpret_steal<py::object>(wrap(default_dtype())); });
   m.def("set_default_dtype", [](const py::object& d) {
     check_type(is_dtype(d.ptr()), "set_default_dtype: expected a dtype, got ", Py_TYPE(d.ptr())->tp_name);

@@ -1,6 +1,7 @@
 // tessel._C: puts the rooms together.
 #include <pybind11/pybind11.h>
 
+#include "bindings/absent.h"
 #include "bindings/autograd.h"
 #include "bindings/interop.h"
 #include "bindings/registry.h"
@@ -43,6 +44,7 @@ PYBIND11_MODULE(_C, m) {
     bind_loss();
     bind_optim();
     install_ops(m.ptr());
+    install_absent();
   } catch (...) {
     translate_exception();
     throw pybind11::error_already_set();

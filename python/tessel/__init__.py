@@ -16,51 +16,51 @@ __version__ = "0.1.0"
 
 newaxis = None
 
-# What `import tessel` does not load: name -> (module, attribute), attribute None for the module itself.
+# What `import tessel` does not load: name -> "module" for the module itself, "module:name" for what stands in it.
 _LAZY = {
-    "autograd": ("autograd", None),
-    "cuda": ("cuda", None),
-    "linalg": ("linalg", None),
-    "nn": ("nn", None),
-    "optim": ("optim", None),
-    "serialization": ("serialization", None),
-    "utils": ("utils", None),
-    "save": ("serialization", "save"),
-    "load": ("serialization", "load"),
-    "set_printoptions": ("_tensor_str", "set_printoptions"),
-    "get_printoptions": ("_tensor_str", "get_printoptions"),
-    "finfo": ("_limits", "finfo"),
-    "iinfo": ("_limits", "iinfo"),
     **{
-        f"{kind}Tensor": ("_legacy", f"{kind}Tensor")
+        module: module
+        for module in """__config__ _dynamo _utils accelerator amp autograd backends compiler cuda distributed
+        distributions fft func hpu hub jit linalg mps mtia multiprocessing nn npu onnx optim profiler random serialization
+        special testing utils version xpu""".split()
+    },
+    "autocast": "amp:autocast",
+    "compile": "compiler:compile",
+    "finfo": "_limits:finfo",
+    "fork_rng": "random:fork_rng",
+    "get_printoptions": "_tensor_str:get_printoptions",
+    "iinfo": "_limits:iinfo",
+    "load": "serialization:load",
+    "save": "serialization:save",
+    "set_printoptions": "_tensor_str:set_printoptions",
+    **{
+        f"{kind}Tensor": f"_legacy:{kind}Tensor"
         for kind in "Float Double Half BFloat16 Long Int Short Char Byte Bool".split()
+    },
+    **{
+        name: f"settings:{name}"
+        for name in """_assert _check _check_index _check_is_size _check_not_implemented _check_type _check_value
+        are_deterministic_algorithms_enabled compiled_with_cxx11_abi get_deterministic_debug_mode
+        get_float32_matmul_precision get_num_interop_threads is_deterministic_algorithms_warn_only_enabled is_storage
+        is_vulkan_available is_warn_always_enabled set_default_tensor_type set_deterministic_debug_mode
+        set_float32_matmul_precision set_flush_denormal set_num_interop_threads set_warn_always typename
+        use_deterministic_algorithms""".split()
     },
 }
 
 
 def __getattr__(name: str):
-    if name in _LAZY:
-        import importlib
+    if name.startswith("_foreach_"):
+        from . import _foreach
 
-        module, attribute = _LAZY[name]
-        try:
-            found = importlib.import_module(f"tessel.{module}")
-        except ModuleNotFoundError as missing:
-            if missing.name != f"tessel.{module}":
-                raise
-        else:
-            value = found if attribute is None else getattr(found, attribute)
-            globals()[name] = value
-            return value
-    if name.startswith("__"):
-        raise AttributeError(f"module 'tessel' has no attribute '{name}'")
-    import difflib
+        if hasattr(_foreach, name):
+            return getattr(_foreach, name)
+    from . import _names
 
-    near = difflib.get_close_matches(name, [*globals(), *_LAZY], 1)
-    raise AttributeError(
-        f"module 'tessel' has no attribute '{name}'" + (f"; the nearest name there is '{near[0]}'" if near else "")
-    )
+    return _names.load(__name__, _LAZY, name)
 
 
 def __dir__():
-    return sorted({*globals(), *_LAZY})
+    from . import _names
+
+    return _names.names_there(__name__, _LAZY)

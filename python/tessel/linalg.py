@@ -15,4 +15,6 @@ def __getattr__(name: str) -> Any:
         from ._linalg import LinAlgError
 
         return LinAlgError
-    raise AttributeError(f"module 'tessel.linalg' has no attribute '{name}'")
+    from ._names import AbsentName
+
+    raise AbsentName(__name__, name)

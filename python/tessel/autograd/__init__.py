@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import _C
+from .. import _C, _names
 from . import function
 from .function import Function, once_differentiable
 from .grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
@@ -29,37 +29,29 @@ __all__ = [
     "inference_mode",
     "no_grad",
     "once_differentiable",
+    "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
 _LAZY = {
-    "gradcheck": ("checks", "gradcheck"),
-    "gradgradcheck": ("checks", "gradgradcheck"),
-    "detect_anomaly": ("anomaly_mode", "detect_anomaly"),
-    "set_detect_anomaly": ("anomaly_mode", "set_detect_anomaly"),
-    "anomaly_mode": ("anomaly_mode", None),
-    "graph": ("graph", None),
-    "functional": ("functional", None),
+    "anomaly_mode": "anomaly_mode",
+    "detect_anomaly": "anomaly_mode:detect_anomaly",
+    "functional": "functional",
+    "gradcheck": "checks:gradcheck",
+    "gradgradcheck": "checks:gradgradcheck",
+    "graph": "graph",
+    "profiler": "profiler",
+    "set_detect_anomaly": "anomaly_mode:set_detect_anomaly",
 }
 
 
 if TYPE_CHECKING:  # a checker sees the names; at run time they load when first used
-    from . import anomaly_mode, functional, graph
+    from . import anomaly_mode, functional, graph, profiler
     from .anomaly_mode import detect_anomaly, set_detect_anomaly
     from .checks import gradcheck, gradgradcheck
 else:
-
-    def __getattr__(name: str) -> Any:
-        if name not in _LAZY:
-            raise AttributeError(f"module 'tessel.autograd' has no attribute '{name}'")
-        import importlib
-
-        module, attribute = _LAZY[name]
-        found = importlib.import_module(f"{__name__}.{module}")
-        value = found if attribute is None else getattr(found, attribute)
-        globals()[name] = value
-        return value
+    __getattr__, __dir__ = _names.lazily(__name__, _LAZY)
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802 - PyTorch's name

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .. import _names
 from . import functional as functional
 from . import init as init
 from .activation import *  # noqa: F403
@@ -26,18 +26,19 @@ from .pooling import *  # noqa: F403
 from .rnn import *  # noqa: F403
 from .transformer import *  # noqa: F403
 
-_LAZY = ("utils",)
-
+_LAZY = {
+    "attention": "attention",
+    "modules": "modules",
+    "parallel": "parallel",
+    "utils": "utils",
+    "DataParallel": "parallel:DataParallel",
+}
 
 if TYPE_CHECKING:  # a checker sees the names; at run time they load when first used
+    from . import attention as attention
+    from . import modules as modules
+    from . import parallel as parallel
     from . import utils as utils
+    from .parallel import DataParallel as DataParallel
 else:
-
-    def __getattr__(name: str) -> Any:
-        if name in _LAZY:
-            return importlib.import_module(f"{__name__}.{name}")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    __getattr__, __dir__ = _names.lazily(__name__, _LAZY)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from collections.abc import Callable
 
-from .. import _C
+from .. import _C, _names
 from .._C import Tensor
 from .multihead import multi_head_attention_forward
 
@@ -31,6 +33,9 @@ _SHARED = (
 _native = {name: getattr(_C, name) for name in _SHARED if hasattr(_C, name)}
 _native |= {name: function for name, function in vars(_C._nn).items() if not name.startswith("_")}
 globals().update(_native)
+
+if not TYPE_CHECKING:
+    __getattr__ = _names.absent(__name__)
 
 __all__ = [*_native, "gumbel_softmax", "multi_head_attention_forward", "triplet_margin_with_distance_loss"]
 

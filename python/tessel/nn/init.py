@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .. import _C
+from .. import _C, _names
 from .._C import Tensor
 
 __all__ = [
@@ -236,3 +236,6 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
         for column in range(columns):
             tensor[_C.randperm(rows, generator=generator)[:zeros], column] = 0
     return tensor
+
+if not TYPE_CHECKING:
+    __getattr__ = _names.absent(__name__)

@@ -1,22 +1,15 @@
-"""Tools around training: data loading, activation checkpointing, hook handles. Each loads when first used."""
+"""Tools around training: data loading, activation checkpointing, hook handles, benchmarks. Each loads when first used."""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-__all__ = ["checkpoint", "data", "dlpack", "hooks"]
+from .. import _names
+
+__all__ = ["_pytree", "benchmark", "checkpoint", "data", "dlpack", "hooks", "model_zoo", "tensorboard"]
 
 
 if TYPE_CHECKING:  # a checker sees the names; at run time they load when first used
-    from . import checkpoint, data, dlpack, hooks
+    from . import _pytree, benchmark, checkpoint, data, dlpack, hooks, model_zoo, tensorboard
 else:
-
-    def __getattr__(name: str) -> Any:
-        if name in __all__:
-            return importlib.import_module(f"{__name__}.{name}")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = _names.lazily(__name__, __all__)

@@ -4,6 +4,9 @@ A schedule of the chainable kind computes the next rate from the present one, so
 optimizer, and so that a rate changed by hand stays changed.
 """
 
+from typing import TYPE_CHECKING
+
+from ... import _names
 from .combined import ChainedScheduler, SequentialLR
 from .cycles import CosineAnnealingLR, CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
 from .decays import (
@@ -37,3 +40,6 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = _names.absent(__name__)

@@ -1,5 +1,8 @@
 """Datasets, samplers and the DataLoader, whose workers are threads."""
 
+from typing import TYPE_CHECKING
+
+from ... import _names
 from .collate import default_collate, default_convert
 from .dataloader import DataLoader
 from .dataset import (
@@ -56,3 +59,6 @@ __all__ = [
     "sample_seed",
     "seeded_globals",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = _names.absent(__name__)

@@ -1,0 +1,12 @@
+"""XNNPACK: it is not used, the kernels are tessel's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import _names
+
+if not TYPE_CHECKING:
+    __getattr__ = _names.absent(__name__)
+
+enabled = False
