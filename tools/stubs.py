@@ -396,7 +396,9 @@ def front_page():
     for name, place in sorted(tessel._LAZY.items()):
         module, _, attribute = place.partition(":")
         if importlib.util.find_spec(f"tessel.{module}"):
-            lines.append(f"from .{module} import {attribute} as {name}" if attribute else f"from . import {module} as {name}")
+            lines.append(
+                f"from .{module} import {attribute} as {name}" if attribute else f"from . import {module} as {name}"
+            )
     return [*lines, "", "__version__: str", "newaxis: None"]
 
 

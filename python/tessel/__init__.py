@@ -21,8 +21,8 @@ _LAZY = {
     **{
         module: module
         for module in """__config__ _dynamo _utils accelerator amp autograd backends compiler cuda distributed
-        distributions fft func hpu hub jit linalg mps mtia multiprocessing nn npu onnx optim profiler random serialization
-        special testing utils version xpu""".split()
+        distributions fft func hpu hub jit linalg mps mtia multiprocessing nn npu onnx optim profiler random
+        serialization special testing utils version xpu""".split()
     },
     "autocast": "amp:autocast",
     "compile": "compiler:compile",

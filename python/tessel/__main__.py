@@ -1,9 +1,9 @@
 """Runs an unmodified PyTorch program on tessel, or says which of its names are missing.
 
-    python -m tessel script.py arguments...
-    python -m tessel -m package.module arguments...
-    python -m tessel -c "import torch; print(torch.ones(3))"
-    python -m tessel --check script.py folder...      # reads, does not run
+python -m tessel script.py arguments...
+python -m tessel -m package.module arguments...
+python -m tessel -c "import torch; print(torch.ones(3))"
+python -m tessel --check script.py folder...      # reads, does not run
 """
 
 from __future__ import annotations
@@ -98,7 +98,11 @@ def main(arguments: list[str]) -> int:
         del sys.path[0]
     if not arguments and not sys.stdin.isatty():
         arguments = ["-"]
-    if not arguments or arguments[0] in ("-h", "--help") or (arguments[0] in ("-m", "-c", "--check") and len(arguments) < 2):
+    if (
+        not arguments
+        or arguments[0] in ("-h", "--help")
+        or (arguments[0] in ("-m", "-c", "--check") and len(arguments) < 2)
+    ):
         print(__doc__)
         return 0 if arguments and arguments[0] in ("-h", "--help") else 2
     if arguments[0] == "--check":

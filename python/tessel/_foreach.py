@@ -8,13 +8,13 @@ from typing import Any
 from . import _C
 from ._C import Tensor
 
-_UNARY = """abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 neg reciprocal round
-    rsqrt sigmoid sign sin sinh sqrt tan tanh trunc"""
+_UNARY = """abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 neg reciprocal
+    round rsqrt sigmoid sign sin sinh sqrt tan tanh trunc"""
 _BINARY = "add sub mul div pow maximum minimum clamp_min clamp_max lerp addcmul addcdiv copy"
 
 
 def _turns(op: str, tensors: Sequence[Tensor], arguments: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """The arguments of each turn: a list (or a tensor of one dimension, for scalars) gives one to each, else all get it."""
+    """The arguments of each turn: a list gives one to each tensor, anything else goes to all."""
     rows: list[list[Any]] = []
     for argument in arguments:
         if isinstance(argument, (list, tuple)):

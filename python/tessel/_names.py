@@ -11,7 +11,7 @@ from typing import Any
 
 # What to do instead of names that will not come, or that come under another name.
 _INSTEAD = {
-    "torch.export": "run the module itself: there is no graph to export; tessel.save(model.state_dict(), file) keeps it",
+    "torch.export": "run the module itself: there is no graph; tessel.save(model.state_dict(), file) keeps it",
     "torch.fx": "call the modules directly; hooks (register_forward_hook) see what passes through them",
     "torch.library": "autograd.Function makes an op of one's own, with its derivative",
     "torch.utils.cpp_extension": "autograd.Function makes an op of one's own, with its derivative",
@@ -32,7 +32,7 @@ _INSTEAD = {
 
 
 def torch_names(where: str) -> frozenset[str]:
-    """The public names of PyTorch's module or class `where` ("torch.nn"), as of the version that the list was made of."""
+    """The public names of PyTorch's module or class `where` ("torch.nn"), in the version of the list."""
     global _known
     if _known is None:
         import pathlib
@@ -63,7 +63,8 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
     known = [n for n in names if n != name and (not n.startswith("_") or name.startswith("_"))]
     same = [n for n in known if n.lower().strip("_") == name.lower().strip("_")]
-    return (same or difflib.get_close_matches(name, known, 1) or [None])[0]
+    found = same or difflib.get_close_matches(name, known, 1)
+    return found[0] if found else None
 
 
 # Where a name may stand that was looked for in the wrong place.
@@ -80,7 +81,7 @@ def _elsewhere(where: str, name: str) -> str | None:
         except ImportError:
             continue
         if found is not None and not isinstance(found, ModuleType):
-            return f"{place}.{name}".lstrip(".")
+            return f"{module}.{name}"
     return None
 
 
@@ -90,12 +91,14 @@ def counsel(where: str, name: str, names: Iterable[str]) -> str:
     instead = instead_of(f"{torch_name}.{name}")
     near = nearest(name, names)
     place = _elsewhere(where, name)
-    advice = f"; instead: {instead}" if instead else f"; it is {place}" if place else f"; nearest: {near!r}" if near else ""
+    advice = (
+        f"; instead: {instead}" if instead else f"; it is {place}" if place else f"; nearest: {near!r}" if near else ""
+    )
     return (": PyTorch has it, tessel does not yet" if name in torch_names(torch_name) and not place else "") + advice
 
 
 class AbsentName(AttributeError):
-    """A missing attribute of a module or of Tensor. The counsel is made only if somebody reads it: hasattr() is cheap."""
+    """A missing attribute of a module or of Tensor. Its text is made only if somebody reads it: hasattr() is cheap."""
 
     def __init__(self, where: str, name: str) -> None:
         super().__init__(where, name)
@@ -142,7 +145,9 @@ def names_there(where: str, places: Mapping[str, str]) -> list[str]:
     return sorted({*vars(sys.modules[where]), *places})
 
 
-def lazily(where: str, names: Mapping[str, str] | Iterable[str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def lazily(
+    where: str, names: Mapping[str, str] | Iterable[str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """A package's __getattr__ and __dir__, which load names when they are first used.
 
     `names` are those of submodules, or a mapping: name -> "module" for the module itself, "module:attribute" for what

@@ -64,7 +64,9 @@ def compile(
     A state_dict keeps its keys: there is no wrapper, hence no `_orig_mod.` before them.
     """
     if mode is not None and options is not None:
-        raise RuntimeError("compile: either mode or options can be specified, but both can't be specified at the same time")
+        raise RuntimeError(
+            "compile: either mode or options can be specified, but both can't be specified at the same time"
+        )
     if model is None:
         return lambda function: compile(
             function,

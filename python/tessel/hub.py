@@ -68,12 +68,13 @@ def download_url_to_file(url: str, dst: str, hash_prefix: str | None = None, pro
                 print(file=sys.stderr)
         if hash_prefix is not None and not digest.hexdigest().startswith(hash_prefix):
             raise RuntimeError(
-                f"download_url_to_file: {url} has the SHA-256 {digest.hexdigest()}, which should begin with {hash_prefix}"
+                f"download_url_to_file: the SHA-256 of {url} is {digest.hexdigest()}, not {hash_prefix}..."
             )
         part.replace(target)
     except urllib.error.URLError as error:
         raise OSError(
-            f"download_url_to_file: {url} could not be fetched ({error.reason}); fetch it by other means and put it at {target}"
+            f"download_url_to_file: {url} could not be fetched ({error.reason}); fetch it by other means and put it"
+            f" at {target}"
         ) from error
     finally:
         part.unlink(missing_ok=True)
@@ -114,8 +115,8 @@ def _entries(repo_or_dir: str, source: str, op: str) -> ModuleType:
         raise ValueError(f"{op}: source must be 'github' or 'local', got {source!r}")
     if source == "github":
         raise NotImplementedError(
-            f"{op}: repositories are not fetched; git clone https://github.com/{repo_or_dir.split(':')[0]}, then pass its"
-            " folder and source='local'"
+            f"{op}: repositories are not fetched; git clone https://github.com/{repo_or_dir.split(':')[0]}, then pass"
+            " its folder and source='local'"
         )
     path = Path(repo_or_dir).expanduser() / "hubconf.py"
     if not path.exists():
@@ -148,7 +149,14 @@ def load(repo_or_dir: str, model: str, *args: Any, source: str = "github", **kwa
     return _entry(_entries(repo_or_dir, source, "load"), model, "load")(*args, **kwargs)
 
 
-def list(github: str, force_reload: bool = False, skip_validation: bool = False, trust_repo: Any = None, verbose: bool = True, source: str = "github") -> Any:  # noqa: A001,E501 - PyTorch's name
+def list(
+    github: str,
+    force_reload: bool = False,
+    skip_validation: bool = False,
+    trust_repo: Any = None,
+    verbose: bool = True,
+    source: str = "github",
+) -> Any:  # noqa: A001,E501 - PyTorch's name
     """The names of the functions in a folder's hubconf.py."""
     module = _entries(github, source, "list")
     return [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]

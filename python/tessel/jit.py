@@ -63,10 +63,12 @@ def script(obj: _T, optimize: Any = None, _frames_up: int = 0, _rcb: Any = None,
 
 
 def trace(func: _T, example_inputs: Any = None, *args: Any, example_kwarg_inputs: Any = None, **kwargs: Any) -> _T:
-    """The function or module itself, which was called once with the example inputs, so that lazy layers take their shape."""
+    """The function or module itself, called once with the example inputs, so that lazy layers have their shapes."""
     if not callable(func):
         raise RuntimeError(f"trace: expected a module or a function, got {type(func).__name__}")
-    inputs = example_inputs if _is(example_inputs, (tuple, list)) else () if example_inputs is None else (example_inputs,)
+    inputs = (
+        example_inputs if _is(example_inputs, (tuple, list)) else () if example_inputs is None else (example_inputs,)
+    )
     if inputs or example_kwarg_inputs:
         from .autograd.grad_mode import no_grad
 

@@ -59,5 +59,6 @@ def fork_rng(devices: Any = None, enabled: bool = True, **_: Any) -> Iterator[No
     finally:
         set_rng_state(state)
 
+
 if not TYPE_CHECKING:
     __getattr__ = _names.absent(__name__)

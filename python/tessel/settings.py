@@ -51,9 +51,7 @@ def set_float32_matmul_precision(precision: str) -> None:
     """One of "highest", "high" or "medium": remembered; products of float32 are computed in float32 always."""
     global _precision
     if precision not in ("highest", "high", "medium"):
-        raise RuntimeError(
-            f"set_float32_matmul_precision: expected 'highest', 'high' or 'medium', got {precision!r}"
-        )
+        raise RuntimeError(f"set_float32_matmul_precision: expected 'highest', 'high' or 'medium', got {precision!r}")
     _precision = precision
 
 
@@ -63,7 +61,7 @@ def get_float32_matmul_precision() -> str:
 
 
 def set_flush_denormal(mode: bool) -> bool:
-    """False: the caller's floating point mode is left alone. Kernels where denormals are slow flush them by themselves."""
+    """False: the caller's floating point mode is left alone; kernels where denormals are slow flush them."""
     return False
 
 
@@ -95,7 +93,9 @@ def set_default_tensor_type(t: Any) -> None:
     *where, kind = name.split(".")
     dtype = _legacy.dtype_of(kind)
     if dtype is None or not dtype.is_floating_point:
-        raise TypeError(f"set_default_tensor_type: only floating-point types are supported as the default type, got {name}")
+        raise TypeError(
+            f"set_default_tensor_type: only floating-point types are supported as the default type, got {name}"
+        )
     _C.set_default_dtype(dtype)
     _C.set_default_device("cuda" if "cuda" in where else "cpu")
 

@@ -62,7 +62,8 @@ class _Finder(importlib.metadata.DistributionFinder):
         return importlib.machinery.ModuleSpec(fullname, _Same(module), is_package=hasattr(module, "__path__"))
 
     def find_distributions(
-        self, context: importlib.metadata.DistributionFinder.Context = importlib.metadata.DistributionFinder.Context()  # noqa: B008
+        self,
+        context: importlib.metadata.DistributionFinder.Context = importlib.metadata.DistributionFinder.Context(),  # noqa: B008
     ) -> Iterable[importlib.metadata.Distribution]:
         return [_Metadata()] if context.name == "torch" else []
 

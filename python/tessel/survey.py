@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import sys
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,11 +127,8 @@ def look_up(name: str) -> Any:
 
 
 # What values other than tensors have too, so that a call says nothing about tensors.
-_OTHERS = {
-    name
-    for kind in (str, bytes, int, float, list, dict, set, tuple, type(Path()), type(sys.stdout), type((i for i in ())))
-    for name in dir(kind)
-}
+_KINDS = (str, bytes, int, float, list, dict, set, tuple, Path, io.TextIOWrapper, types.GeneratorType)
+_OTHERS = {name for kind in _KINDS for name in dir(kind)}
 
 
 def _missing_methods(found: Survey) -> Iterator[tuple[str, list[int]]]:
@@ -148,7 +147,7 @@ def _lines(lines: list[int]) -> str:
 
 
 def check(paths: list[str]) -> int:
-    """Prints, for each file, how many of PyTorch's names it uses and which are missing. 1 if any are, 2 if unreadable."""
+    """Prints how many of PyTorch's names each file uses and which are missing. 1 if any are, 2 if one is unreadable."""
     files = [f for p in map(Path, paths) for f in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
     status = 0
     for file in files:

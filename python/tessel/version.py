@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import __version__ as __version__
 from . import _C
+from . import __version__ as __version__
 
 __all__ = ["__version__", "cuda", "debug", "git_version", "hip", "torch", "xpu"]
 

@@ -21,8 +21,8 @@ _LAZY = {
 }
 
 if TYPE_CHECKING:  # a checker sees the names; at run time they load when first used
-    from . import amp, memory, nvtx
     from . import driver as driver
+    from . import memory, nvtx
 else:
     __getattr__, __dir__ = _names.lazily(__name__, _LAZY)
 
@@ -78,12 +78,12 @@ def _index(device: Any, op: str) -> int:
     """A device as its number; None is the current one. Raises without a GPU."""
     if not is_available():
         _no_gpu(op)
-    if device is None or (not isinstance(device, int) and _C.device(device).index is None):
+    index = device if isinstance(device, int) or device is None else _C.device(device).index
+    if index is None:
         return current_device()
-    index = device if isinstance(device, int) else _C.device(device).index
     if not 0 <= index < device_count():
         raise RuntimeError(f"{op}: invalid device ordinal {index}: there are {device_count()} GPUs")
-    return int(index)
+    return index
 
 
 # one stream for every device

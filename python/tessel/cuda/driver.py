@@ -1,4 +1,4 @@
-"""What the NVIDIA driver tells of a GPU: its name, capability and memory. The library is loaded at the first question."""
+"""What the NVIDIA driver tells of a GPU: name, capability and memory. It is loaded at the first question."""
 
 from __future__ import annotations
 
@@ -61,8 +61,17 @@ def properties(index: int) -> DeviceProperties:
     _checked("cuDeviceGetName", library.cuDeviceGetName(name, 256, device))
     total = ctypes.c_size_t()
     _checked("cuDeviceTotalMem", library.cuDeviceTotalMem_v2(ctypes.byref(total), device))
-    sizes = [attribute(which) for which in (_MULTIPROCESSORS, _WARP, _THREADS, _L2, _SHARED)]
-    return DeviceProperties(name.value.decode(), attribute(_MAJOR), attribute(_MINOR), total.value, *sizes)
+    return DeviceProperties(
+        name.value.decode(),
+        attribute(_MAJOR),
+        attribute(_MINOR),
+        total.value,
+        attribute(_MULTIPROCESSORS),
+        attribute(_WARP),
+        attribute(_THREADS),
+        attribute(_L2),
+        attribute(_SHARED),
+    )
 
 
 def memory(index: int) -> tuple[int, int]:

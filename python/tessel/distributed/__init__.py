@@ -341,9 +341,7 @@ def broadcast(
     return _done(async_op, [_check_tensor("broadcast", tensor)])
 
 
-def all_gather(
-    tensor_list: list[Tensor], tensor: Tensor, group: Group = None, async_op: bool = False
-) -> Work | None:
+def all_gather(tensor_list: list[Tensor], tensor: Tensor, group: Group = None, async_op: bool = False) -> Work | None:
     """Copies the tensor into the only one of the list."""
     _world("all_gather", group)
     _copy("all_gather", _check_one("all_gather", tensor_list, "tensor_list"), _check_tensor("all_gather", tensor))

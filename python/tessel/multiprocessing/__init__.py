@@ -1,11 +1,11 @@
-"""Python's multiprocessing, and spawn. Tensors go to other processes by value; share_memory_() lets forked ones share."""
+"""Python's multiprocessing, and spawn. Tensors go to other processes by value."""
 
 from __future__ import annotations
 
 import multiprocessing
 from multiprocessing import *  # noqa: F403
 from multiprocessing import reduction as reduction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import _names
 
@@ -53,8 +53,3 @@ def set_sharing_strategy(new_strategy: str) -> None:
 
 def _supports_context() -> bool:
     return True
-
-
-def get_context(method: str | None = None) -> Any:
-    """Python's context of a start method: fork, spawn or forkserver."""
-    return multiprocessing.get_context(method)

@@ -237,5 +237,6 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
             tensor[_C.randperm(rows, generator=generator)[:zeros], column] = 0
     return tensor
 
+
 if not TYPE_CHECKING:
     __getattr__ = _names.absent(__name__)

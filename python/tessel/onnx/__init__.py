@@ -20,6 +20,6 @@ def is_in_onnx_export() -> bool:
 def export(model: Any, args: Any = (), f: Any = None, **_: Any) -> NoReturn:
     """Raises: ONNX files are not written."""
     raise NotImplementedError(
-        "onnx.export: ONNX files are not written; tessel.save(model.state_dict(), file) keeps the weights in a safetensors"
-        " file, which PyTorch loads for its own onnx.export"
+        "onnx.export: ONNX files are not written; tessel.save(model.state_dict(), file) keeps the weights in a"
+        " safetensors file, which PyTorch loads for its own onnx.export"
     )

@@ -60,8 +60,8 @@ def schedule(
     """For each step: after `skip_first` steps, again and again (or `repeat` times) wait, warm up, record."""
     if min(wait, warmup, repeat, skip_first) < 0 or active <= 0:
         raise ValueError(
-            f"schedule: wait, warmup, repeat and skip_first must not be negative and active must be positive, got wait={wait},"
-            f" warmup={warmup}, active={active}, repeat={repeat}, skip_first={skip_first}"
+            "schedule: wait, warmup, repeat and skip_first must not be negative and active must be positive, got"
+            f" wait={wait}, warmup={warmup}, active={active}, repeat={repeat}, skip_first={skip_first}"
         )
     length = wait + warmup + active
 
@@ -177,7 +177,9 @@ class profile:  # noqa: N801
     def _go_on(self, action: ProfilerAction) -> None:
         """From what was done to what is to be done."""
         global _annotations
-        if self._listens() and (self._action == ProfilerAction.RECORD_AND_SAVE or action.value < ProfilerAction.RECORD.value):
+        if self._listens() and (
+            self._action == ProfilerAction.RECORD_AND_SAVE or action.value < ProfilerAction.RECORD.value
+        ):
             self._collect()
             if self.on_trace_ready is not None:
                 self.on_trace_ready(self)
@@ -287,7 +289,9 @@ class profile:  # noqa: N801
                     "tid": e.thread,
                     "ts": e.start,
                     "dur": e.cpu_time_total,
-                    "args": {k: v for k, v in (("shape", e.input_shapes), ("dtype", e.dtype), ("kernels", e.target)) if v},
+                    "args": {
+                        k: v for k, v in (("shape", e.input_shapes), ("dtype", e.dtype), ("kernels", e.target)) if v
+                    },
                 }
                 for e in self._events
             ],
@@ -308,9 +312,9 @@ def _nested(spans: list[tuple[Any, ...]], begin: int, shapes: bool) -> EventList
     open_ends: dict[int, list[tuple[int, FunctionEvent]]] = {}
     for name, start, end, thread, sizes, dtype, target, annotation in sorted(spans, key=lambda s: (s[1], -s[2])):
         us = (end - start) / 1e3
-        event = FunctionEvent(
-            name, (start - begin) / 1e3, us, us, 1, [list(sizes)] if shapes and not annotation else [], dtype, target, thread, annotation
-        )  # fmt: skip
+        event = FunctionEvent(name, (start - begin) / 1e3, us, us, 1, [], dtype, target, thread, annotation)
+        if shapes and not annotation:
+            event.input_shapes.append(list(sizes))
         around = open_ends.setdefault(thread, [])
         while around and around[-1][0] <= start:
             around.pop()

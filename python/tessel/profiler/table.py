@@ -58,7 +58,9 @@ class EventList(list[FunctionEvent]):
             key = (e.name, e.is_user_annotation, str(e.input_shapes) if group_by_input_shape else "")
             if key not in found:
                 shapes = e.input_shapes if group_by_input_shape else []
-                found[key] = FunctionEvent(e.name, count=0, input_shapes=shapes, is_user_annotation=e.is_user_annotation)
+                found[key] = FunctionEvent(
+                    e.name, count=0, input_shapes=shapes, is_user_annotation=e.is_user_annotation
+                )
             sums = found[key]
             sums.count += 1
             sums.cpu_time_total += e.cpu_time_total
@@ -95,9 +97,20 @@ class EventList(list[FunctionEvent]):
         lines[0] += ["Input Shapes"] if shapes else []
         for e in rows:
             name = e.name if len(e.name) <= max_name_column_width else e.name[: max_name_column_width - 3] + "..."
-            shares = [f"{100 * t / of:.2f}%" if of else "0%" for t, of in ((e.self_cpu_time_total, own), (e.cpu_time_total, total))]
+            shares = [
+                f"{100 * t / of:.2f}%" if of else "0%"
+                for t, of in ((e.self_cpu_time_total, own), (e.cpu_time_total, total))
+            ]
             lines.append(
-                [name, shares[0], _time(e.self_cpu_time_total), shares[1], _time(e.cpu_time_total), _time(e.cpu_time), str(e.count)]
+                [
+                    name,
+                    shares[0],
+                    _time(e.self_cpu_time_total),
+                    shares[1],
+                    _time(e.cpu_time_total),
+                    _time(e.cpu_time),
+                    str(e.count),
+                ]
             )
             lines[-1] += [str(e.input_shapes)[:max_shapes_column_width]] if shapes else []
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -98,9 +98,7 @@ class _Comparison:
 
     def numbers(self, actual: Any, expected: Any, at: tuple[Any, ...]) -> None:
         if self.checks["check_dtype"] and type(actual) is not type(expected):
-            raise _Differ(
-                AssertionError, f"The (d)types do not match: {type(actual)} != {type(expected)}", at
-            )
+            raise _Differ(AssertionError, f"The (d)types do not match: {type(actual)} != {type(expected)}", at)
         kinds = [
             _C.complex128 if isinstance(x, complex) else _C.float64 if isinstance(x, float) else _C.int64
             for x in (actual, expected)
@@ -232,13 +230,16 @@ def assert_close(
 
 
 def assert_allclose(
-    actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, equal_nan: bool = True, msg: str = ""
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str = "",
 ) -> None:
     """assert_close under its old name, which did not look at dtypes, devices or strides."""
     a = actual if isinstance(actual, Tensor) else _C.tensor(actual)
     b = expected if isinstance(expected, Tensor) else _C.tensor(expected, dtype=a.dtype)
     if rtol is None and atol is None:
         rtol, atol = _Comparison(None, None).tolerances(a.dtype, b.dtype)
-    assert_close(
-        a, b, rtol=rtol, atol=atol, equal_nan=equal_nan, check_device=True, check_dtype=False, msg=msg or None
-    )
+    assert_close(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan, check_device=True, check_dtype=False, msg=msg or None)

@@ -57,7 +57,7 @@ def make_tensor(
             _C.rand(drawn, dtype=_C.float64).mul_(top - bottom).add_(bottom).to(real)
             for _ in range(2 if dtype.is_complex else 1)
         ]
-        x = _C.complex(*parts) if dtype.is_complex else parts[0]
+        x = parts[0] + 1j * parts[1] if dtype.is_complex else parts[0]
     else:
         x = _C.randint(math.ceil(low), max(math.ceil(high), math.ceil(low) + 1), drawn).to(dtype)
     x = x.to(device)

@@ -1,4 +1,4 @@
-"""Tools around training: data loading, activation checkpointing, hook handles, benchmarks. Each loads when first used."""
+"""Tools around training: data loading, activation checkpointing, hook handles, timing. Each loads when first used."""
 
 from __future__ import annotations
 

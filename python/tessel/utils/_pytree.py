@@ -124,8 +124,8 @@ class TreeSpec:
 
     def __init__(self, type: Any, context: Context, children_specs: list[TreeSpec]) -> None:
         self.type, self.context, self.children_specs = type, context, children_specs
-        self.num_nodes = 1 + sum(child.num_nodes for child in children_specs)
-        self.num_leaves = sum(child.num_leaves for child in children_specs) if type is not None else 1
+        self.num_nodes: int = 1 + sum(child.num_nodes for child in children_specs)
+        self.num_leaves: int = sum(child.num_leaves for child in children_specs) if type is not None else 1
         self.num_children = len(children_specs)
 
     def is_leaf(self) -> bool:
@@ -187,9 +187,7 @@ def tree_flatten(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[Any], T
     return leaves, spec
 
 
-def tree_flatten_with_path(
-    tree: Any, is_leaf: IsLeaf | None = None
-) -> tuple[list[tuple[KeyPath, Any]], TreeSpec]:
+def tree_flatten_with_path(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[tuple[KeyPath, Any]], TreeSpec]:
     """The leaves with the keys that lead to them, and the shape they came in."""
     leaves: list[tuple[KeyPath, Any]] = []
     spec = _walk(tree, is_leaf, (), lambda path, leaf: leaves.append((path, leaf)))
@@ -275,9 +273,7 @@ def _only(kinds: Any) -> Callable[[Any], bool]:
     return kinds  # type: ignore[no-any-return] # a predicate
 
 
-def tree_map_only(
-    kinds: Any, func: Callable[[Any], Any], tree: Any, is_leaf: IsLeaf | None = None
-) -> Any:
+def tree_map_only(kinds: Any, func: Callable[[Any], Any], tree: Any, is_leaf: IsLeaf | None = None) -> Any:
     """As tree_map for the leaves of the given types; the others stay."""
     chosen = _only(kinds)
     return tree_map(lambda x: func(x) if chosen(x) else x, tree, is_leaf=is_leaf)

@@ -42,7 +42,8 @@ class DistributedDataParallel(Module):
         distributed.get_world_size(process_group)
         if not any(p.requires_grad for p in module.parameters()):
             raise RuntimeError(
-                f"DistributedDataParallel: no parameter of {type(module).__name__} requires a gradient: use the module itself"
+                f"DistributedDataParallel: no parameter of {type(module).__name__} requires a gradient;"
+                " use the module itself"
             )
         self.module = module
         self.device_ids, self.output_device, self.dim = device_ids, output_device, dim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from ... import _names
@@ -13,7 +14,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WRITERS:
         raise _names.AbsentName(__name__, name)
     try:
-        import tensorboardX
+        tensorboardX = importlib.import_module("tensorboardX")
     except ModuleNotFoundError as missing:
         raise ImportError(
             f"utils.tensorboard.{name}: event files are written by tensorboardX, which is not installed:"
