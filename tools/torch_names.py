@@ -18,7 +18,8 @@ METHODS = ROOT / "csrc" / "bindings" / "torch_methods.h"
 MODULES = """torch torch.accelerator torch.amp torch.autograd torch.autograd.functional torch.autograd.graph
     torch.autograd.profiler torch.backends torch.backends.cpu torch.backends.cuda torch.backends.cudnn
     torch.backends.mha torch.backends.mkl torch.backends.mkldnn torch.backends.mps torch.backends.openmp
-    torch.backends.opt_einsum torch.compiler torch.cpu torch.cuda torch.cuda.amp torch.cuda.memory torch.cuda.nvtx torch.distributed
+    torch.backends.opt_einsum torch.compiler torch.cpu torch.cuda torch.cuda.amp torch.cuda.memory torch.cuda.nvtx
+    torch.distributed
     torch.distributed.device_mesh torch.distributions torch.distributions.constraints torch.distributions.transforms
     torch.export torch.fft torch.func torch.futures torch.fx torch.hub torch.jit torch.library torch.linalg torch.mps
     torch.multiprocessing torch.nested torch.nn torch.nn.attention torch.nn.functional torch.nn.init torch.nn.modules

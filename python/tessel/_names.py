@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -142,7 +142,9 @@ def load(where: str, places: Mapping[str, str], name: str) -> Any:
 
 def names_there(where: str, places: Mapping[str, str]) -> list[str]:
     """What a package has and what it would load."""
-    return sorted({*vars(sys.modules[where]), *places})
+    modules = {place.partition(":")[0] for place in places.values()}
+    there = {module for module in modules if importlib.util.find_spec(f"{where}.{module}")}
+    return sorted({*vars(sys.modules[where]), *(n for n, place in places.items() if place.partition(":")[0] in there)})
 
 
 def lazily(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import _names
 from ._C import Generator, Tensor, _current_generator
 
 __all__ = ["fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
@@ -58,7 +57,3 @@ def fork_rng(devices: Any = None, enabled: bool = True, **_: Any) -> Iterator[No
         yield
     finally:
         set_rng_state(state)
-
-
-if not TYPE_CHECKING:
-    __getattr__ = _names.absent(__name__)

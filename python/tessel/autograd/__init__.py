@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import _C, _names
+from .. import _C
 from . import function
 from .function import Function, once_differentiable
 from .grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
@@ -51,7 +51,16 @@ if TYPE_CHECKING:  # a checker sees the names; at run time they load when first 
     from .anomaly_mode import detect_anomaly, set_detect_anomaly
     from .checks import gradcheck, gradgradcheck
 else:
-    __getattr__, __dir__ = _names.lazily(__name__, _LAZY)
+
+    def __getattr__(name: str) -> Any:
+        from .. import _names  # not before: `import tessel` loads this file
+
+        return _names.load(__name__, _LAZY, name)
+
+    def __dir__() -> list[str]:
+        from .. import _names
+
+        return _names.names_there(__name__, _LAZY)
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802 - PyTorch's name
