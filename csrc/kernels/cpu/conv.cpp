@@ -229,24 +229,31 @@ template <class F> void each_residue(const ConvArgs& c, const F& f) {
 
 }  // namespace
 
-int64_t conv_scratch(const ConvArgs& c) { return nothing(c) ? 0 : gather_scratch(forward_gather(c), c.dtype); }
+int64_t conv_scratch(const ConvArgs& c) {
+  if (few_accepts(c)) return few_scratch(c);
+  return nothing(c) ? 0 : gather_scratch(forward_gather(c), c.dtype);
+}
 
 void conv(const ConvArgs& c, void* scratch) {
+  if (few_accepts(c)) return few(c, static_cast<char*>(scratch));
   if (!nothing(c)) gather(forward_gather(c), c, c.x, c.y, static_cast<char*>(scratch));
 }
 
 int64_t conv_backward_data_scratch(const ConvArgs& c) {
+  if (few_data_accepts(c)) return few_data_scratch(c);
   int64_t bytes = 0;
   if (!nothing(c)) each_residue(c, [&](const Gather& g) { bytes = most(bytes, gather_scratch(g, c.dtype)); });
   return bytes;
 }
 
 void conv_backward_data(const ConvArgs& c, void* scratch) {
+  if (few_data_accepts(c)) return few_data(c, static_cast<char*>(scratch));
   if (!nothing(c)) each_residue(c, [&](const Gather& g) { gather(g, c, c.y, c.x, static_cast<char*>(scratch)); });
 }
 
 int64_t conv_backward_weight_scratch(const ConvArgs& c) {
   if (depthwise_weight_accepts(c)) return depthwise_weight_scratch(c);
+  if (few_accepts(c)) return few_weight_scratch(c);
   const int64_t bytes = weight_products_scratch(c);
   return winograd_weight_accepts(c) ? most(bytes, winograd_weight_scratch(c)) : bytes;
 }
@@ -260,6 +267,8 @@ void conv_backward_weight(const ConvArgs& c, void* scratch_) {
     });
   } else if (depthwise_weight_accepts(c)) {
     depthwise_weight(c, scratch);
+  } else if (few_accepts(c)) {
+    few_weight(c, scratch);
   } else if (!winograd_weight_accepts(c) || !winograd_weight(c, scratch)) {
     weight_products(c, scratch);
   }

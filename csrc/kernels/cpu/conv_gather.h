@@ -1,5 +1,5 @@
 // What a convolution is to its kernels: a gather along three axes, its taps, and the runs of source elements under them.
-// Used by conv.cpp and its neighbours conv_depthwise.cpp, conv_direct.cpp, conv_integer.cpp,
+// Used by conv.cpp and its neighbours conv_depthwise.cpp, conv_direct.cpp, conv_few.cpp, conv_integer.cpp,
 // conv_weight.cpp and conv_winograd.cpp.
 #pragma once
 #include "kernels/cpu/caches.h"
@@ -202,6 +202,15 @@ void depthwise_weight(const ConvArgs& c, char* scratch);
 int64_t weight_products_scratch(const ConvArgs& c);
 void weight_products(const ConvArgs& c, char* scratch);
 void bias_sums(const ConvArgs& c);
+// conv_few.cpp: few positions and many weights, which are read as they lie
+bool few_accepts(const ConvArgs& c);
+int64_t few_scratch(const ConvArgs& c);
+void few(const ConvArgs& c, char* scratch);
+bool few_data_accepts(const ConvArgs& c);
+int64_t few_data_scratch(const ConvArgs& c);
+void few_data(const ConvArgs& c, char* scratch);
+int64_t few_weight_scratch(const ConvArgs& c);  // accepts what few_accepts does
+void few_weight(const ConvArgs& c, char* scratch);
 // conv_direct.cpp: where packing columns would cost more than columns that are thrown away
 bool direct_accepts(const Gather& g, DType dtype);
 int64_t direct_scratch(const Gather& g, DType dtype);
