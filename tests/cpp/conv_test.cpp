@@ -173,6 +173,9 @@ void convs() {
     conv_case(conv2d(d, 1, 40, 33, 6, 6, 3, 1, 1), true);
     conv_case(conv2d(d, 4, 1, 6, 12, 12, 5), true);
     conv_case(conv2d(d, 1, 2, 2, 3, 3, 1, 5, 3), false);  // most of dx meets no tap
+    conv_case(conv2d(d, 3, 20, 40, 4, 4, 3, 1, 1), true, Activation::relu);  // few positions, many weights
+    conv_case(conv2d(d, 2, 64, 80, 5, 7, 3, 2, 1, 1, 2), true);
+    conv_case(conv2d(d, 1, 3, 37, 24, 16, 8, 8), false);
     conv_case(conv2d(d, 4, 24, 40, 15, 22, 3, 1, 1), true, Activation::relu);  // Winograd's from here on
     conv_case(conv2d(d, 9, 20, 17, 6, 10, 3, 1, 2), true);
     conv_case(conv2d(d, 2, 48, 33, 19, 14, 3), false);

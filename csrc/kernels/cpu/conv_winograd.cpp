@@ -142,6 +142,13 @@ void load_squares(const T* x, int64_t width, const Square* square, int64_t squar
   }
 }
 
+// Elements from a point's matrix to the next one's: a line more than whole pages. At the power of two that many sizes would
+// give, a transform's 36 streams meet in the same sets of the caches, and push out each other's half-written lines.
+template <class S> int64_t apart(int64_t elements) {
+  constexpr int64_t kPage = 4096 / sizeof(S), kLine = 64 / sizeof(S);
+  return round_up(elements, kPage) + kLine;
+}
+
 // ---- y = conv(x, w), and dx as the convolution of dy with the turned kernel
 template <class T> struct ForwardPlan {
   using S = Compute<T>;
@@ -163,29 +170,32 @@ template <class T> struct ForwardPlan {
     block = most(1, least(block, 4));
     blocks = ceil_div(panels, block);
     groups = least(ceil_div(8, blocks), ceil_div(rows, mr));
-    weight_bytes = round_up(kPoints * rows * g.channels * size + kPackSlack, 64);
-    image_bytes = round_up(kPoints * block * NR * g.channels * size + kPackSlack, 64);
+    weight_bytes = round_up(kPoints * apart<S>(rows * g.channels) * size + kPackSlack, 64);
+    image_bytes = round_up(kPoints * apart<S>(block * NR * g.channels) * size + kPackSlack, 64);
     product_bytes = round_up(kPoints * mr * block * NR * size + kPackSlack, 64);
   }
   int64_t scratch() const { return weight_bytes + num_threads() * (image_bytes + product_bytes); }
 };
 
-// Rows [i, i + rows) and all channels: [point][channel][row]
+// Rows [i, i + rows) and all channels: [point][channel][row]. A kernel's nine numbers lie side by side, forwards or turned.
 template <class T> void transform_weights(const Gather& g, const T* w, int64_t i, int rows, Compute<T>* to, int64_t point_stride) {
-  using S = Compute<T>;
-  using D = Simd<S>;
+  using D = Simd<Compute<T>>;
   constexpr int W = D::width;
-  int64_t tap[9];
-  for (int t = 0; t < 9; ++t) {  // in the order of the source's elements, which may be the kernel's turned
+  int order[9];  // in that of the source's elements
+  for (int t = 0; t < 9; ++t) {
     const int64_t t1 = g.axis[1].offset_step > 0 ? t / 3 : 2 - t / 3, t2 = g.axis[2].offset_step > 0 ? t % 3 : 2 - t % 3;
-    tap[t] = tap_of(g, t1 * 3 + t2).w;
+    order[t] = int(tap_of(g, t1 * 3 + t2).w);
   }
   for (int64_t c = 0; c < g.channels; ++c) {
-    alignas(64) S local[9 * W] = {};
-    for (int r = 0; r < rows; ++r)
-      for (int t = 0; t < 9; ++t) local[t * W + r] = S(widen(w[(i + r) * g.w_row + c * g.w_channel + tap[t]]));
-    V<D> kernel[9], t[3 * kIn], u[kIn];
-    for (int e = 0; e < 9; ++e) kernel[e] = D::load(local + e * W);
+    const T* const from = w + i * g.w_row + c * g.w_channel;
+    V<D> loaded[9 + W], kernel[9], t[3 * kIn], u[kIn];
+    for (int e = 0; e < 9; e += W) {  // a row's numbers to a vector, then turned: a lane for each row
+      V<D> block[W];
+      for (int r = 0; r < W; ++r) block[r] = r < rows ? D::load(from + r * g.w_row + e, int(least(W, 9 - e))) : D::zero();
+      D::transpose(block);
+      for (int l = 0; l < W; ++l) loaded[e + l] = block[l];
+    }
+    for (int e = 0; e < 9; ++e) kernel[e] = loaded[order[e]];
     for (int j = 0; j < 3; ++j) {
       weight_line<D>(kernel + j, 3, u);
       for (int p = 0; p < kIn; ++p) t[p * 3 + j] = u[p];
@@ -251,7 +261,7 @@ template <class T> bool forward(const Gather& g, const T* x, const T* w, T* y, c
   bool spoiled = false;
   for (int64_t group = 0; group < g.groups; ++group)
     for (int64_t i0 = 0; i0 < g.rows; i0 += plan.rows) {
-      const int64_t rows = least(plan.rows, g.rows - i0), strips = ceil_div(rows, plan.mr), stride = rows * g.channels;
+      const int64_t rows = least(plan.rows, g.rows - i0), strips = ceil_div(rows, plan.mr), stride = apart<S>(rows * g.channels);
       const T* const x_group = x + group * g.channels * x_plane;
       T* const y_group = y + group * g.rows * y_plane;
       auto transform = [&](int64_t begin, int64_t end, int) {
@@ -272,7 +282,7 @@ template <class T> bool forward(const Gather& g, const T* x, const T* w, T* y, c
           const int64_t part = task % plan.groups, first = task / plan.groups * plan.block * NR;
           const int64_t count = least(plan.block * NR, squares - first), lanes = round_up(count, W);
           // [point][panel][channel][lane]: a panel is NR lanes, or W if no more are left
-          const int64_t point = lanes * g.channels;
+          const int64_t point = apart<S>(lanes * g.channels);
           if (transformed != first) {
             for (int64_t s = 0; s < count; ++s) square[s] = square_of(plan.squares, first + s, g.channels * g.groups, kIn);
             for (int64_t s = 0; s < count; s += W) {
