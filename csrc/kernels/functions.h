@@ -28,8 +28,9 @@ struct Reals { static constexpr bool reals = true, integers = false; };
 struct Integers { static constexpr bool reals = false, integers = true; };
 struct Numbers { static constexpr bool reals = true, integers = true; };
 
-// Of a few instructions: on the CPU 16-bit floats go through it in registers, not by way of tiles of floats.
-struct Light { static constexpr bool light = true; };
+// So common, or so few instructions, that on the CPU 16-bit floats go through it and its derivative in registers, not by way of
+// tiles of floats.
+struct Narrow { static constexpr bool narrow = true; };
 
 // What a derivative reads beside dy.
 enum Reads { kNothing = 0, kX = 1, kY = 2, kBoth = 3 };
@@ -45,7 +46,7 @@ template <> struct Function<Unary::copy> : Numbers {
 };
 template <> struct Function<Unary::positive> : Function<Unary::copy> {};
 
-template <> struct Function<Unary::neg> : Numbers, Light {
+template <> struct Function<Unary::neg> : Numbers, Narrow {
   static constexpr Reads reads = kNothing;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return -x; }
   template <class V> static TESSEL_FN V grad(V, V, V dy, const Params&) { return -dy; }
@@ -53,7 +54,7 @@ template <> struct Function<Unary::neg> : Numbers, Light {
 
 template <class V> TESSEL_FN inline V sign_of(V x) { return select(gt(x, V(0)), V(1), select(lt(x, V(0)), V(-1), V(0))); }
 
-template <> struct Function<Unary::abs> : Numbers, Light {
+template <> struct Function<Unary::abs> : Numbers, Narrow {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return abs(x); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) { return dy * sign_of(x); }
@@ -65,25 +66,25 @@ template <> struct Function<Unary::sign> : Numbers {
   template <class V> static TESSEL_FN V grad(V, V, V, const Params&) { return V(0); }
 };
 
-template <> struct Function<Unary::reciprocal> : Reals {
+template <> struct Function<Unary::reciprocal> : Reals, Narrow {
   static constexpr Reads reads = kY;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return V(1) / x; }
   template <class V> static TESSEL_FN V grad(V, V y, V dy, const Params&) { return -dy * y * y; }
 };
 
-template <> struct Function<Unary::square> : Numbers, Light {
+template <> struct Function<Unary::square> : Numbers, Narrow {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return x * x; }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) { return dy * (V(2) * x); }
 };
 
-template <> struct Function<Unary::sqrt> : Reals {
+template <> struct Function<Unary::sqrt> : Reals, Narrow {
   static constexpr Reads reads = kY;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return sqrt(x); }
   template <class V> static TESSEL_FN V grad(V, V y, V dy, const Params&) { return dy / (V(2) * y); }
 };
 
-template <> struct Function<Unary::rsqrt> : Reals {
+template <> struct Function<Unary::rsqrt> : Reals, Narrow {
   static constexpr Reads reads = kY;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return V(1) / sqrt(x); }
   template <class V> static TESSEL_FN V grad(V, V y, V dy, const Params&) { return V(-0.5) * dy * (y * y * y); }
@@ -91,7 +92,7 @@ template <> struct Function<Unary::rsqrt> : Reals {
 
 // ---- exponentials and logarithms
 
-template <> struct Function<Unary::exp> : Reals {
+template <> struct Function<Unary::exp> : Reals, Narrow {
   static constexpr Reads reads = kY;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return exp(x); }
   template <class V> static TESSEL_FN V grad(V, V y, V dy, const Params&) { return dy * y; }
@@ -109,7 +110,7 @@ template <> struct Function<Unary::expm1> : Reals {
   template <class V> static TESSEL_FN V grad(V, V y, V dy, const Params&) { return dy * (y + V(1)); }
 };
 
-template <> struct Function<Unary::log> : Reals {
+template <> struct Function<Unary::log> : Reals, Narrow {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return log(x); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) { return dy / x; }
@@ -135,13 +136,13 @@ template <> struct Function<Unary::log1p> : Reals {
 
 // ---- circular and hyperbolic functions
 
-template <> struct Function<Unary::sin> : Reals {
+template <> struct Function<Unary::sin> : Reals, Narrow {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return sin(x); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) { return dy * cos(x); }
 };
 
-template <> struct Function<Unary::cos> : Reals {
+template <> struct Function<Unary::cos> : Reals, Narrow {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return cos(x); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) { return -dy * sin(x); }
@@ -183,7 +184,7 @@ template <> struct Function<Unary::cosh> : Reals {
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) { return dy * sinh(x); }
 };
 
-template <> struct Function<Unary::tanh> : Reals {
+template <> struct Function<Unary::tanh> : Reals, Narrow {
   static constexpr Reads reads = kY;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return tanh(x); }
   template <class V> static TESSEL_FN V grad(V, V y, V dy, const Params&) { return dy * (V(1) - y * y); }
@@ -284,7 +285,7 @@ template <> struct Function<Unary::i1> : Reals {
   }
 };
 
-template <> struct Function<Unary::sigmoid> : Reals {
+template <> struct Function<Unary::sigmoid> : Reals, Narrow {
   static constexpr Reads reads = kY;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return sigmoid(x); }
   template <class V> static TESSEL_FN V grad(V, V y, V dy, const Params&) { return dy * y * (V(1) - y); }
@@ -346,13 +347,13 @@ template <> struct Function<Unary::frac> : Reals {
 
 // ---- activations
 
-template <> struct Function<Unary::relu> : Numbers, Light {
+template <> struct Function<Unary::relu> : Numbers, Narrow {
   static constexpr Reads reads = kY;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return select(le(x, V(0)), V(0), x); }
   template <class V> static TESSEL_FN V grad(V, V y, V dy, const Params&) { return select(le(y, V(0)), V(0), dy); }
 };
 
-template <> struct Function<Unary::leaky_relu> : Reals, Light {  // s[0]: slope
+template <> struct Function<Unary::leaky_relu> : Reals, Narrow {  // s[0]: slope
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params& p) { return select(gt(x, V(0)), x, x * V(p.s[0])); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) {
@@ -360,7 +361,7 @@ template <> struct Function<Unary::leaky_relu> : Reals, Light {  // s[0]: slope
   }
 };
 
-template <> struct Function<Unary::elu> : Reals {  // s[0]: alpha
+template <> struct Function<Unary::elu> : Reals, Narrow {  // s[0]: alpha
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params& p) { return select(gt(x, V(0)), x, V(p.s[0]) * expm1(x)); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) {
@@ -388,7 +389,7 @@ template <> struct Function<Unary::selu> : Reals {
   }
 };
 
-template <> struct Function<Unary::silu> : Reals {
+template <> struct Function<Unary::silu> : Reals, Narrow {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return x * sigmoid(x); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) {
@@ -397,7 +398,7 @@ template <> struct Function<Unary::silu> : Reals {
   }
 };
 
-template <> struct Function<Unary::gelu> : Reals {
+template <> struct Function<Unary::gelu> : Reals, Narrow {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) {
     return x * normal_cdf(x);
@@ -408,7 +409,7 @@ template <> struct Function<Unary::gelu> : Reals {
   }
 };
 
-template <> struct Function<Unary::gelu_tanh> : Reals {  // 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
+template <> struct Function<Unary::gelu_tanh> : Reals, Narrow {  // 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
   static constexpr double kScale = kSqrt2 / kSqrtPi, kCubic = 0.044715;
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) {
@@ -423,7 +424,7 @@ template <> struct Function<Unary::gelu_tanh> : Reals {  // 0.5 x (1 + tanh(sqrt
   }
 };
 
-template <> struct Function<Unary::softplus> : Reals {  // s[0]: beta, s[1]: threshold above which it is x itself
+template <> struct Function<Unary::softplus> : Reals, Narrow {  // s[0]: beta, s[1]: threshold above which it is x itself
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params& p) {
     V z = x * V(p.s[0]);
@@ -456,7 +457,7 @@ template <> struct Function<Unary::mish> : Reals {  // x tanh(softplus(x))
   }
 };
 
-template <> struct Function<Unary::hardtanh> : Reals {  // s[0], s[1]: bounds
+template <> struct Function<Unary::hardtanh> : Reals, Narrow {  // s[0], s[1]: bounds
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params& p) { return min(max(x, V(p.s[0])), V(p.s[1])); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) {
@@ -464,7 +465,7 @@ template <> struct Function<Unary::hardtanh> : Reals {  // s[0], s[1]: bounds
   }
 };
 
-template <> struct Function<Unary::relu6> : Numbers, Light {
+template <> struct Function<Unary::relu6> : Numbers, Narrow {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return min(max(x, V(0)), V(6)); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) {
@@ -472,7 +473,7 @@ template <> struct Function<Unary::relu6> : Numbers, Light {
   }
 };
 
-template <> struct Function<Unary::hardsigmoid> : Reals {
+template <> struct Function<Unary::hardsigmoid> : Reals, Narrow {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return min(max(x + V(3), V(0)), V(6)) * V(1.0 / 6); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params&) {
@@ -480,7 +481,7 @@ template <> struct Function<Unary::hardsigmoid> : Reals {
   }
 };
 
-template <> struct Function<Unary::hardswish> : Reals {
+template <> struct Function<Unary::hardswish> : Reals, Narrow {
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params&) {
     return x * min(max(x + V(3), V(0)), V(6)) * V(1.0 / 6);
@@ -533,7 +534,7 @@ template <> struct Function<Unary::threshold> : Numbers {  // s[0]: threshold, s
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) { return select(le(x, V(p.s[0])), V(0), dy); }
 };
 
-template <> struct Function<Unary::clamp> : Numbers, Light {  // s[0], s[1]: bounds, infinite where absent
+template <> struct Function<Unary::clamp> : Numbers, Narrow {  // s[0], s[1]: bounds, infinite where absent
   static constexpr Reads reads = kX;
   template <class V> static TESSEL_FN V value(V x, const Params& p) { return min(max(x, V(p.s[0])), V(p.s[1])); }
   template <class V> static TESSEL_FN V grad(V x, V, V dy, const Params& p) {
@@ -580,19 +581,19 @@ template <> struct Function<Unary::bitwise_not> : Integers {  // of bool: logica
 
 // ---- two operands: arithmetic
 
-template <> struct Function<Binary::add> : Numbers, Light {
+template <> struct Function<Binary::add> : Numbers, Narrow {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return a + b; }
 };
-template <> struct Function<Binary::sub> : Numbers, Light {
+template <> struct Function<Binary::sub> : Numbers, Narrow {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return a - b; }
 };
-template <> struct Function<Binary::mul> : Numbers, Light {
+template <> struct Function<Binary::mul> : Numbers, Narrow {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return a * b; }
 };
-template <> struct Function<Binary::div> : Reals, Light {
+template <> struct Function<Binary::div> : Reals, Narrow {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return a / b; }
 };
-template <> struct Function<Binary::add_scaled> : Numbers, Light {  // a + s[0] b
+template <> struct Function<Binary::add_scaled> : Numbers, Narrow {  // a + s[0] b
   template <class V> static TESSEL_FN V value(V a, V b, const Params& p) { return a + V(p.s[0]) * b; }
 };
 template <> struct Function<Binary::squared_difference> : Numbers {
@@ -625,10 +626,10 @@ template <> struct Function<Binary::lcm> : Integers {
 
 // ---- two operands: choices. max and min let a NaN win, fmax and fmin let the number win.
 
-template <> struct Function<Binary::maximum> : Numbers, Light {
+template <> struct Function<Binary::maximum> : Numbers, Narrow {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return max(a, b); }
 };
-template <> struct Function<Binary::minimum> : Numbers, Light {
+template <> struct Function<Binary::minimum> : Numbers, Narrow {
   template <class V> static TESSEL_FN V value(V a, V b, const Params&) { return min(a, b); }
 };
 template <> struct Function<Binary::fmax> : Numbers {
@@ -683,22 +684,22 @@ template <> struct Function<Binary::xlog1py> : Reals {
 
 // ---- two operands: comparisons and logic, the result is a mask
 
-template <> struct Function<Binary::eq> : Numbers {
+template <> struct Function<Binary::eq> : Numbers, Narrow {
   template <class V> static TESSEL_FN auto value(V a, V b, const Params&) { return eq(a, b); }
 };
-template <> struct Function<Binary::ne> : Numbers {
+template <> struct Function<Binary::ne> : Numbers, Narrow {
   template <class V> static TESSEL_FN auto value(V a, V b, const Params&) { return ne(a, b); }
 };
-template <> struct Function<Binary::lt> : Numbers {
+template <> struct Function<Binary::lt> : Numbers, Narrow {
   template <class V> static TESSEL_FN auto value(V a, V b, const Params&) { return lt(a, b); }
 };
-template <> struct Function<Binary::le> : Numbers {
+template <> struct Function<Binary::le> : Numbers, Narrow {
   template <class V> static TESSEL_FN auto value(V a, V b, const Params&) { return le(a, b); }
 };
-template <> struct Function<Binary::gt> : Numbers {
+template <> struct Function<Binary::gt> : Numbers, Narrow {
   template <class V> static TESSEL_FN auto value(V a, V b, const Params&) { return gt(a, b); }
 };
-template <> struct Function<Binary::ge> : Numbers {
+template <> struct Function<Binary::ge> : Numbers, Narrow {
   template <class V> static TESSEL_FN auto value(V a, V b, const Params&) { return ge(a, b); }
 };
 template <> struct Function<Binary::logical_and> : Numbers {
@@ -738,16 +739,16 @@ template <> struct Function<Ternary::where> : Numbers {
     return select(ne(condition, V(0)), a, b);
   }
 };
-template <> struct Function<Ternary::lerp> : Reals {  // exact at both ends
+template <> struct Function<Ternary::lerp> : Reals, Narrow {  // exact at both ends
   template <class V> static TESSEL_FN V value(V a, V b, V weight, const Params&) {
     V d = b - a;
     return select(lt(abs(weight), V(0.5)), a + weight * d, b - d * (V(1) - weight));
   }
 };
-template <> struct Function<Ternary::addcmul> : Numbers {  // a + s[0] b c
+template <> struct Function<Ternary::addcmul> : Numbers, Narrow {  // a + s[0] b c
   template <class V> static TESSEL_FN V value(V a, V b, V c, const Params& p) { return a + V(p.s[0]) * b * c; }
 };
-template <> struct Function<Ternary::addcdiv> : Reals {  // a + s[0] b / c
+template <> struct Function<Ternary::addcdiv> : Reals, Narrow {  // a + s[0] b / c
   template <class V> static TESSEL_FN V value(V a, V b, V c, const Params& p) { return a + V(p.s[0]) * b / c; }
 };
 template <> struct Function<Ternary::clamp_tensor> : Numbers {  // x, low, high

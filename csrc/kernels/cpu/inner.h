@@ -38,33 +38,29 @@ void inner(const Params& params, int64_t n, void* y, const void* const* x, [[may
 // The same for 16-bit floats, read and written as such; repeated values are floats. Through tiles of floats a product of
 // 1M takes twice as long: three more stores and loads of whole vectors for one operation.
 template <class F, int arity, class T>
-void light_inner(const Params& params, int64_t n, void* y, const void* const* x, unsigned repeated) {
+void narrow_inner(const Params& params, int64_t n, void* y, const void* const* x, unsigned repeated) {
   using V = Vec<float>;
   const Params p = params;
-  auto items = [](const void* from) {
-    return [from = (const T*)from](int64_t i, int left) { return left < V::width ? V::load(from + i, left) : V::load(from + i); };
+  V value[arity];
+  for (int k = 0; k < arity; ++k) value[k] = repeated >> k & 1 ? V::of(*(const float*)x[k]) : V(0);
+  auto item = [&](int k, int64_t i, int left) {
+    const T* from = (const T*)x[k] + i;
+    return repeated >> k & 1 ? value[k] : left < V::width ? V::load(from, left) : V::load(from);
   };
-  auto value = [](const void* from) {
-    return [v = V::of(*(const float*)from)](int64_t, int) { return v; };
+  auto apply = [&](int64_t i, int left) {
+    if constexpr (arity == 1) return F::value(item(0, i, left), p);
+    else if constexpr (arity == 2) return F::value(item(0, i, left), item(1, i, left), p);
+    else return F::value(item(0, i, left), item(1, i, left), item(2, i, left), p);
   };
-  auto apply = [&p, n, r = (T*)y](auto a, auto b) {
-    auto f = [&](int64_t i, int left) {
-      if constexpr (arity == 1) return F::value(a(i, left), p);
-      else return F::value(a(i, left), b(i, left), p);
-    };
-    int64_t i = 0;
-    for (; i <= n - V::width; i += V::width) f(i, V::width).store(r + i);
-    if (i < n) f(i, int(n - i)).store(r + i, int(n - i));
-  };
-  if (!(repeated & 1) && !(repeated & 2)) apply(items(x[0]), items(x[arity - 1]));
-  else if (!(repeated & 1)) apply(items(x[0]), value(x[arity - 1]));
-  else if (!(repeated & 2)) apply(value(x[0]), items(x[arity - 1]));
-  else apply(value(x[0]), value(x[arity - 1]));
+  auto* r = (typename Choose<same<decltype(apply(0, 0)), V>, T, Bool>::type*)y;
+  int64_t i = 0;
+  for (; i <= n - V::width; i += V::width) apply(i, V::width).store(r + i);
+  if (i < n) apply(i, int(n - i)).store(r + i, int(n - i));
 }
 
 struct Inners {
   Inner of[4];     // float, double, int32, int64; null where the function does not compute in it
-  Inner light[2];  // float16, bfloat16; null where the function is worth a tile
+  Inner narrow[2]; // float16, bfloat16; null where they go by way of a tile of floats
   bool question;   // the result is bool
 
   Inner in(DType compute) const {
@@ -75,23 +71,27 @@ struct Inners {
 template <class F, int arity> constexpr Inners inners() {
   Inners r = {};
   if constexpr (F::reals) r.of[0] = inner<F, arity, float>, r.of[1] = inner<F, arity, double>;
-  if constexpr (requires { F::light; } && Vec<float>::width > 1) r.light[0] = light_inner<F, arity, Half>, r.light[1] = light_inner<F, arity, BFloat>;
+  if constexpr (F::reals && requires { F::narrow; } && Vec<float>::width > 1) {
+    r.narrow[0] = narrow_inner<F, arity, Half>, r.narrow[1] = narrow_inner<F, arity, BFloat>;
+  }
   if constexpr (F::integers) r.of[2] = inner<F, arity, int32_t>, r.of[3] = inner<F, arity, int64_t>;
   return r;
 }
 
 // The walk of a function over a loop.
 inline void walk(const Loop& loop, const Inners& row, DType compute, const Params& params) {
-  DType result = row.question ? DType::bool_ : compute, narrow = loop.operand[0].dtype;
-  if (row.light[0] && compute == DType::float32 && (narrow == DType::float16 || narrow == DType::bfloat16)) {
-    bool alike = true;  // all but single values are of the result's type
-    for (int k = 1; k < loop.operands; ++k) {
+  DType result = row.question ? DType::bool_ : compute;
+  if (row.narrow[0] && compute == DType::float32) {
+    // All but single values are of one 16-bit type, and so is the result, unless it is bool.
+    DType narrow = loop.operand[row.question ? 1 : 0].dtype;
+    bool alike = narrow == DType::float16 || narrow == DType::bfloat16;
+    for (int k = 1; alike && k < loop.operands; ++k) {
       const Operand& operand = loop.operand[k];
       bool single = true;
       for (int d = 0; operand.data && d < loop.ndim; ++d) single &= operand.strides[d] == 0;
-      alike &= single || operand.dtype == narrow;
+      alike = single || operand.dtype == narrow;
     }
-    if (alike) return walk(loop, row.light[narrow == DType::bfloat16], narrow, narrow, DType::float32, params);
+    if (alike) return walk(loop, row.narrow[narrow == DType::bfloat16], row.question ? result : narrow, narrow, DType::float32, params);
   }
   bool knows = Vec<float>::width > 1 && loop.operands > 2 && (compute == DType::float32 || compute == DType::float64);
   if (knows) walk(loop, row.in(compute), result, compute, compute, params);

@@ -14,6 +14,7 @@ namespace tessel::TESSEL_TARGET {
 namespace {
 
 constexpr int64_t kWork = 32768;  // elements that are worth a task; of float32, 128 KB: they stay in L2 for a second pass
+constexpr int64_t kKept = 4096;   // floats of a 16-bit row that are kept between its three passes: 16 KB
 constexpr int64_t kTile = 64;     // neighbouring channels that a task takes where they lie side by side
 
 template <class T> using RealOf = typename VecOf<T>::Lane;
@@ -55,34 +56,56 @@ template <class T> inline Weights<T> weights_from(const RowNormArgs& args, const
   return {w ? (const RealOf<T>*)w + first : nullptr, args.inner == 1, VecOf<T>(otherwise)};
 }
 
+// One row, forward. What the passes read is x, or `kept`, its floats, if that is not null and the first pass fills it.
+template <class T, class R> inline void forward_row(const RowNormArgs& args, int64_t row, [[maybe_unused]] R* kept) {
+  using V = VecOf<T>;
+  const int64_t n = args.n;
+  const T* x = (const T*)args.x + row * n;
+  T* y = (T*)args.y + row * n;
+  constexpr bool keeps = !same<T, R>;
+  auto read = [=](int64_t i, int lanes) {
+    if constexpr (keeps) return get((const R*)kept + i, lanes);
+    else return get(x + i, lanes);
+  };
+  auto fill = [=](int64_t i, int lanes) {
+    V a = get(x + i, lanes);
+    if constexpr (keeps) put<R>(a, kept + i, lanes);
+    return a;
+  };
+  double mean = args.centred ? sum_row<T>(n, fill) / double(n) : 0;
+  V middle = V(mean);
+  auto squares = [=](auto from) {
+    return sum_row<T>(n, [=](int64_t i, int lanes) {
+      V d = from(i, lanes) - middle;
+      return d * d;
+    });
+  };
+  double square = args.centred ? squares(read) : squares(fill);
+  double rstd = 1 / __builtin_sqrt(square / double(n) + args.eps);
+  V scale = V(rstd);
+  each_span(args, row, [&](int64_t first, int64_t length, int64_t number) {
+    auto w = weights_from<T>(args, args.weight, number, 1), b = weights_from<T>(args, args.bias, number, 0);
+    T* to = y + first;
+    each<T>(length, [=](int64_t i, int lanes) {
+      put(fma((read(first + i, lanes) - middle) * scale, w(i, lanes), b(i, lanes)), to + i, lanes);
+    });
+  });
+  if (args.mean) ((RealOf<T>*)args.mean)[row] = RealOf<T>(mean);
+  ((RealOf<T>*)args.rstd)[row] = RealOf<T>(rstd);
+}
+
 template <class T> struct RowForward {
   static void run(void* context, int64_t begin, int64_t end, int) {
-    using V = VecOf<T>;
     const RowNormArgs& args = *(const RowNormArgs*)context;
     Flush flush;
-    const int64_t n = args.n;
-    for (int64_t row = begin; row < end; ++row) {
-      const T* x = (const T*)args.x + row * n;
-      T* y = (T*)args.y + row * n;
-      double mean = args.centred ? sum_row<T>(n, [=](int64_t i, int lanes) { return get(x + i, lanes); }) / double(n) : 0;
-      V middle = V(mean);
-      double square = sum_row<T>(n, [=](int64_t i, int lanes) {
-        V d = get(x + i, lanes) - middle;
-        return d * d;
-      });
-      double rstd = 1 / __builtin_sqrt(square / double(n) + args.eps);
-      V scale = V(rstd);
-      each_span(args, row, [&](int64_t first, int64_t length, int64_t number) {
-        auto w = weights_from<T>(args, args.weight, number, 1), b = weights_from<T>(args, args.bias, number, 0);
-        const T* from = x + first;
-        T* to = y + first;
-        each<T>(length, [=](int64_t i, int lanes) {
-          put(fma((get(from + i, lanes) - middle) * scale, w(i, lanes), b(i, lanes)), to + i, lanes);
-        });
-      });
-      if (args.mean) ((RealOf<T>*)args.mean)[row] = RealOf<T>(mean);
-      ((RealOf<T>*)args.rstd)[row] = RealOf<T>(rstd);
+    if constexpr (sizeof(T) == 2) {
+      alignas(64) float kept[kKept];
+      if (args.n <= kKept) {
+        for (int64_t row = begin; row < end; ++row) forward_row<T, float>(args, row, kept);
+        return;
+      }
     }
+    for (int64_t row = begin; row < end; ++row) forward_row<T, T>(args, row, nullptr);
   }
 };
 

@@ -89,6 +89,24 @@ template <class F> void each_tap(const PoolArgs& p, int64_t o0, int64_t o1, int6
 }
 
 constexpr int64_t kRow = 128;  // results of a row walked together: values and places stay in L1
+constexpr int64_t kSpan = 4 * kRow;  // elements they span that are worth a tile of floats
+
+// Calls f(elements) with what n results read that lie `step` apart: 16-bit ones as floats, converted by whole vectors, where
+// one after the other would be a conversion of 20 instructions each.
+template <class T, class F> inline void with_values(const T* from, int64_t n, int64_t step, const F& f) {
+  if constexpr (sizeof(T) == 2 && !same<T, int16_t>) {
+    using V = Vec<float>;
+    const int64_t span = (n - 1) * step + 1;
+    if (span <= kSpan) {
+      alignas(64) float tile[kSpan];
+      int64_t i = 0;
+      for (; i + V::width <= span; i += V::width) V::load(from + i).store(tile + i);
+      if (i < span) V::load(from + i, int(span - i)).store(tile + i, int(span - i));
+      return f((const float*)tile);
+    }
+  }
+  f(from);
+}
 
 // ---- max: a later element wins when it is greater or a NaN, as PyTorch has it. Place counts elements, or is Nowhere where
 // nobody asks which of them won.
@@ -110,11 +128,10 @@ template <class T, class Place> void max_plane(const PoolArgs& p, const T* x, T*
         }
         each_tap(p, o0, o1, begin, end, [&](const TapRow& tap) {
           S* const value = best + (tap.first - begin);
-          const T* const from = x + tap.from;
           const int64_t n = tap.last - tap.first;
-          auto walk = [&](int64_t stride) {
+          auto walk = [&]<class E>(const E* from, int64_t stride) {
             for (int64_t l = 0; l < n; ++l) {
-              const S v = Value<T>::load(from[l * stride]);
+              const S v = Value<E>::load(from[l * stride]);
               const bool wins = (v > value[l]) | (v != v);
               value[l] = wins ? v : value[l];
               if constexpr (placed) {
@@ -123,9 +140,11 @@ template <class T, class Place> void max_plane(const PoolArgs& p, const T* x, T*
               }
             }
           };
-          if (tap.step == 1) walk(1);
-          else if (tap.step == 2) walk(2);
-          else walk(tap.step);
+          with_values(x + tap.from, n, tap.step, [&](auto* from) {
+            if (tap.step == 1) walk(from, 1);
+            else if (tap.step == 2) walk(from, 2);
+            else walk(from, tap.step);
+          });
         });
         const int64_t out = flat(p.out, o0, o1, begin);
         for (int64_t o = begin; o < end; ++o) Value<T>::store(y + out + o - begin, best[o - begin]);
@@ -170,10 +189,11 @@ template <class T> void average_plane(const PoolArgs& p, const T* x, T* y) {
         S sum[kRow] = {};
         each_tap(p, o0, o1, begin, end, [&](const TapRow& tap) {
           S* const to = sum + (tap.first - begin);
-          const T* const from = x + tap.from;
           const int64_t n = tap.last - tap.first;
-          if (tap.step == 1) for (int64_t l = 0; l < n; ++l) to[l] += Value<T>::load(from[l]);
-          else for (int64_t l = 0; l < n; ++l) to[l] += Value<T>::load(from[l * tap.step]);
+          with_values(x + tap.from, n, tap.step, [&]<class E>(const E* from) {
+            if (tap.step == 1) for (int64_t l = 0; l < n; ++l) to[l] += Value<E>::load(from[l]);
+            else for (int64_t l = 0; l < n; ++l) to[l] += Value<E>::load(from[l * tap.step]);
+          });
         });
         const Window w0 = window(p, 0, o0), w1 = window(p, 1, o1);
         for (int64_t o = begin; o < end; ++o)

@@ -38,8 +38,8 @@ template <class T> constexpr T kLowest = is_real<T> ? T(-kInfinity) : T(INT64_MI
 template <class T> constexpr T kHighest = is_real<T> ? T(kInfinity) : T(INT64_MAX);
 
 // x[0..n) mapped and folded in the lanes of four accumulators. Lanes past the end take no part.
-template <class T, class Map, class Combine>
-inline T fold_block(const T* x, int64_t n, Vec<T> identity, Map map, Combine combine) {
+template <class T, class Read, class Map, class Combine>
+inline T fold_block(const Read* x, int64_t n, Vec<T> identity, Map map, Combine combine) {
   using V = Vec<T>;
   constexpr int64_t w = V::width;
   V a = identity, b = identity, c = identity, d = identity;
@@ -83,11 +83,11 @@ struct Least {
 
 // The extreme of x[0..n). Asking each number whether it is a NaN would triple the work: one comparison asks two vectors at
 // once, and where the answer is yes the block is done again.
-template <class Law, class T> inline T fold_extreme(const T* x, int64_t n) {
+template <class Law, class T, class Read> inline T fold_extreme(const Read* x, int64_t n) {
   using V = Vec<T>;
   constexpr int64_t w = V::width;
-  const auto slow = [](const T* p, int64_t count) {
-    return fold_block(p, count, V::of(Law::template identity<T>), [](V a) { return a; }, [](V a, V b) { return Law::lanes(a, b); });
+  const auto slow = [](const Read* p, int64_t count) {
+    return fold_block<T>(p, count, V::of(Law::template identity<T>), [](V a) { return a; }, [](V a, V b) { return Law::lanes(a, b); });
   };
   if (!is_real<T> || n < 4 * w) return slow(x, n);
   V a = V::of(Law::template identity<T>), b = a, c = a, d = a;
@@ -114,27 +114,29 @@ struct NotNan { template <class V> static V map(V x, double) { return select(ne(
 struct NotZero { template <class V> static V map(V x, double) { return select(ne(x, V(0)), V(1), V(0)); } };
 struct Power { template <class V> static V map(V x, double p) { return pow(abs(x), V(p)); } };
 
-template <class T, class Law, class Map = Itself> struct Plain {
-  using Item = T;
+// Read is T, or a 16-bit float that is folded as it is read.
+template <class T, class Law, class Map = Itself, class Read = T> struct Plain {
+  using Item = Read;
+  using Value = T;
   using State = Wide<T>;
   using V = Vec<T>;
   static constexpr bool columns = true;
   static State empty() { return Law::template identity<State>; }
   static V identity() { return V::of(Law::template identity<T>); }
-  static void block(State& state, const T* x, int64_t n, int64_t, const ReduceArgs& args) {
+  static void block(State& state, const Read* x, int64_t n, int64_t, const ReduceArgs& args) {
     double p = args.parameter;
     if constexpr (same<Map, Itself> && (same<Law, Greatest> || same<Law, Least>)) {
-      state = Law::merge(state, State(fold_extreme<Law>(x, n)));
+      state = Law::merge(state, State(fold_extreme<Law, T>(x, n)));
     } else {
       auto map = [p](V a) { return Map::map(a, p); };
-      state = Law::merge(state, State(fold_block(x, n, identity(), map, [](V a, V b) { return Law::lanes(a, b); })));
+      state = Law::merge(state, State(fold_block<T>(x, n, identity(), map, [](V a, V b) { return Law::lanes(a, b); })));
     }
   }
   static void merge(State& state, State later) { state = Law::merge(state, later); }
   static void start(T* folded, int64_t n) {
     for (int64_t i = 0; i < n; ++i) folded[i] = Law::template identity<T>;
   }
-  static void row(T* folded, const T* x, int64_t n, const ReduceArgs& args) {
+  static void row(T* folded, const Read* x, int64_t n, const ReduceArgs& args) {
     double p = args.parameter;
     int64_t i = 0;
     TESSEL_INDEPENDENT
@@ -188,7 +190,7 @@ template <class T, class Law> struct Extreme {
   static bool beats(T a, T b) { return b == b && (a != a || (same<Law, Greatest> ? a > b : a < b)); }
   static void block(State& state, const T* x, int64_t n, int64_t first, const ReduceArgs&) {
     using V = Vec<T>;
-    T extreme = fold_extreme<Law>(x, n);
+    T extreme = fold_extreme<Law, T>(x, n);
     if (state.index >= 0 && !beats(extreme, state.value)) return;
     int64_t i = 0;
     auto found = [&](V a) { return extreme == extreme ? eq(a, V::of(extreme)) : ne(a, a); };
@@ -211,11 +213,11 @@ template <class T> struct Variance {
   static void block(State& state, const T* x, int64_t n, int64_t, const ReduceArgs&) {
     using V = Vec<T>;
     auto add = [](V a, V b) { return a + b; };
-    T near = T(double(fold_block(x, n, V(0), [](V a) { return a; }, add)) / double(n));
+    T near = T(double(fold_block<T>(x, n, V(0), [](V a) { return a; }, add)) / double(n));
     V middle = V::of(near);
     // What the rounding of the mean left over is the mean of the distances.
-    double rest = double(fold_block(x, n, V(0), [middle](V a) { return a - middle; }, add));
-    double squares = double(fold_block(x, n, V(0), [middle](V a) { return (a - middle) * (a - middle); }, add));
+    double rest = double(fold_block<T>(x, n, V(0), [middle](V a) { return a - middle; }, add));
+    double squares = double(fold_block<T>(x, n, V(0), [middle](V a) { return (a - middle) * (a - middle); }, add));
     merge(state, {double(n), double(near) + rest / double(n), squares - rest * rest / double(n)});
   }
   static void merge(State& state, State later) {
@@ -241,10 +243,10 @@ template <class T> struct LogSumExp {
   static State empty() { return {0, 0}; }
   static void block(State& state, const T* x, int64_t n, int64_t, const ReduceArgs&) {
     using V = Vec<T>;
-    T top = fold_block(x, n, V::of(kLowest<T>), [](V a) { return a; }, [](V a, V b) { return max(a, b); });
+    T top = fold_block<T>(x, n, V::of(kLowest<T>), [](V a) { return a; }, [](V a, V b) { return max(a, b); });
     T shift = top - top == 0 ? top : T(0);  // an infinite or missing top speaks for itself
     V by = V::of(shift);
-    merge(state, {double(shift), double(fold_block(x, n, V(0), [by](V a) { return exp(a - by); }, [](V a, V b) { return a + b; }))});
+    merge(state, {double(shift), double(fold_block<T>(x, n, V(0), [by](V a) { return exp(a - by); }, [](V a, V b) { return a + b; }))});
   }
   static void merge(State& state, State later) {
     if (later.sum == 0) return;
@@ -273,11 +275,16 @@ struct Fold {
 };
 
 template <class T> constexpr DType dtype_of = same<T, float> ? DType::float32 : same<T, double> ? DType::float64
+                                            : same<T, Half> ? DType::float16 : same<T, BFloat> ? DType::bfloat16
                                             : same<T, Bool> ? DType::bool_ : DType::int64;
+
+template <class Op> struct ValueOf { using type = typename Op::Item; };
+template <class Op> requires requires { typename Op::Value; } struct ValueOf<Op> { using type = typename Op::Value; };
 
 template <class Op> struct Erased {
   using State = typename Op::State;
   using Item = typename Op::Item;
+  using Value = typename ValueOf<Op>::type;  // what finish() gives, and what columns fold in
   static_assert(sizeof(State) <= kSlot);
   static void empty(void* states, int64_t n) {
     for (int64_t i = 0; i < n; ++i) *(State*)((char*)states + i * kSlot) = Op::empty();
@@ -295,19 +302,36 @@ template <class Op> struct Erased {
     }
   }
   static void start(void* folded, int64_t n) {
-    if constexpr (Op::columns) Op::start((Item*)folded, n);
+    if constexpr (Op::columns) Op::start((Value*)folded, n);
   }
   static void row(void* folded, const void* x, int64_t n, const ReduceArgs& args) {
-    if constexpr (Op::columns) Op::row((Item*)folded, (const Item*)x, n, args);
+    if constexpr (Op::columns) Op::row((Value*)folded, (const Item*)x, n, args);
   }
   static void flush(void* states, void* folded, int64_t n) {
-    if constexpr (Op::columns) Op::flush(states, (Item*)folded, n);
+    if constexpr (Op::columns) Op::flush(states, (Value*)folded, n);
   }
-  static constexpr Fold fold = {dtype_of<Item>, dtype_of<Item> == DType::bool_ ? DType::int64 : dtype_of<Item>,
+  static constexpr Fold fold = {dtype_of<Item>, dtype_of<Value> == DType::bool_ ? DType::int64 : dtype_of<Value>,
                                 Op::columns, requires(State s) { s.index; }, empty, block, merge, finish, start, row, flush};
 };
 
+// The commonest folds of 16-bit floats, read as such; null for others, whose blocks are converted first.
+template <class Read> const Fold* narrow_fold(const ReduceArgs& args) {
+  if (args.loop.operands > 2) return nullptr;
+  switch (args.op) {
+    case Reduce::sum: case Reduce::mean: return &Erased<Plain<float, Add, Itself, Read>>::fold;
+    case Reduce::max: return &Erased<Plain<float, Greatest, Itself, Read>>::fold;
+    case Reduce::min: return &Erased<Plain<float, Least, Itself, Read>>::fold;
+    case Reduce::norm: return args.parameter == 2 ? &Erased<Plain<float, Add, Square, Read>>::fold : nullptr;
+    default: return nullptr;
+  }
+}
+
 template <class T> const Fold& fold_of(const ReduceArgs& args) {
+  if constexpr (same<T, float>) {
+    DType read = args.loop.operand[1].dtype;
+    const Fold* narrow = read == DType::float16 ? narrow_fold<Half>(args) : read == DType::bfloat16 ? narrow_fold<BFloat>(args) : nullptr;
+    if (narrow) return *narrow;
+  }
   bool indexed = args.loop.operands > 2;
   switch (args.op) {
     case Reduce::prod: return Erased<Plain<T, Multiply>>::fold;

@@ -13,25 +13,51 @@ namespace {
 
 constexpr int64_t kWork = 4096;    // elements that are worth a task: some 5 us
 constexpr int64_t kFlush = 32;     // elements that a column adds before its total takes them
+constexpr int64_t kKept = 4096;    // floats of a row that are kept between passes: 16 KB
 constexpr int kAbreast = 4;        // vectors of columns that go together
 
-// The forward pass: lanes along the row.
-template <class T, bool logarithm> void row(const T* x, T* y, int64_t n) {
+// The forward pass: lanes along the row. x is read from T, what is kept between the passes from R: y itself, or for 16-bit
+// types, whose y would not keep the exponentials, a row of floats in L1.
+template <class T, class R, bool logarithm> inline void row_by(const T* x, R* kept, T* y, int64_t n) {
   using V = VecOf<T>;
-  V top = V(double(fold_range<T>(0, n, V(-__builtin_inf()), [=](int64_t i, int lanes) { return get(x + i, lanes); }, Greater())));
-  // Where the result's type keeps the exponentials, they are stored on the way and need not be computed again.
-  constexpr bool keeps = !logarithm && sizeof(T) >= 4;
+  V top = V(double(fold_range<T>(0, n, V(-__builtin_inf()), [=](int64_t i, int lanes) {
+    V a = get(x + i, lanes);
+    if constexpr (logarithm && !same<T, R>) put<R>(a, kept + i, lanes);
+    return a;
+  }, Greater())));
   double sum = sum_row<T>(n, [=](int64_t i, int lanes) {
-    V e = exp(get(x + i, lanes) - top);
-    if constexpr (keeps) put(e, y + i, lanes);
+    V a = logarithm && !same<T, R> ? get(kept + i, lanes) : get(x + i, lanes), e = exp(a - top);
+    if constexpr (!logarithm) put<R>(e, kept + i, lanes);
     return e;
   });
   V scale = V(1 / sum), shift = V(::log(sum));
   each<T>(n, [=](int64_t i, int lanes) {
-    if constexpr (keeps) put(get(y + i, lanes) * scale, y + i, lanes);
-    else if constexpr (logarithm) put((get(x + i, lanes) - top) - shift, y + i, lanes);
-    else put(exp(get(x + i, lanes) - top) * scale, y + i, lanes);
+    if constexpr (!logarithm) put<T>(get(kept + i, lanes) * scale, y + i, lanes);
+    else put<T>(((same<T, R> ? get(x + i, lanes) : get(kept + i, lanes)) - top) - shift, y + i, lanes);
   });
+}
+
+// The same for rows of 16-bit types that are too long to be kept.
+template <class T, bool logarithm> void long_row(const T* x, T* y, int64_t n) {
+  using V = VecOf<T>;
+  V top = V(double(fold_range<T>(0, n, V(-__builtin_inf()), [=](int64_t i, int lanes) { return get(x + i, lanes); }, Greater())));
+  double sum = sum_row<T>(n, [=](int64_t i, int lanes) { return exp(get(x + i, lanes) - top); });
+  V scale = V(1 / sum), shift = V(::log(sum));
+  each<T>(n, [=](int64_t i, int lanes) {
+    V a = get(x + i, lanes) - top;
+    put(logarithm ? a - shift : exp(a) * scale, y + i, lanes);
+  });
+}
+
+template <class T, bool logarithm> void row(const T* x, T* y, int64_t n) {
+  if constexpr (sizeof(T) >= 4) {
+    row_by<T, T, logarithm>(x, y, y, n);
+  } else if (n <= kKept) {
+    alignas(64) float kept[kKept];
+    row_by<T, float, logarithm>(x, kept, y, n);
+  } else {
+    long_row<T, logarithm>(x, y, n);
+  }
 }
 
 template <class T, bool logarithm> void row_backward(const T* y, const T* dy, T* dx, int64_t n) {

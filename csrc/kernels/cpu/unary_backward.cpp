@@ -5,8 +5,11 @@
 namespace tessel::TESSEL_TARGET {
 namespace {
 
+template <bool> struct AsNarrow {};
+template <> struct AsNarrow<true> : Narrow {};
+
 // The derivative as a function of three operands; nothing where there is none.
-template <auto code> struct Gradient {
+template <auto code> struct Gradient : AsNarrow<requires { Function<code>::narrow; }> {
   static constexpr bool reals = requires { Function<code>::reads; }, integers = false;
   template <class V> static V value(V x, V y, V dy, const Params& p) { return Function<code>::grad(x, y, dy, p); }
 };
