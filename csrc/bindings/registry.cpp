@@ -296,7 +296,13 @@ bool match(const Overload& o, bool is_method, PyObject* const* args, Py_ssize_t 
       if (!p.default_value) return say("missing required argument '", name(p.name), "' (pos ", i + 1, ")");
       m.slots[i] = p.default_value;
     } else if (!accepts(p, m.slots[i])) {
-      return say("argument '", name(p.name), "' (position ", i + 1, ") can't be ", Py_TYPE(m.slots[i])->tp_name);
+      PyObject* given = m.slots[i];
+      if (p.type == Type::tensors && is_sequence(given)) {
+        Py_ssize_t at = 0;
+        while (is_tensor(PySequence_Fast_GET_ITEM(given, at))) ++at;
+        return say("argument '", name(p.name), "' (position ", i + 1, ") must hold tensors, but entry ", at, " is ", Py_TYPE(PySequence_Fast_GET_ITEM(given, at))->tp_name);
+      }
+      return say("argument '", name(p.name), "' (position ", i + 1, ") can't be ", Py_TYPE(given)->tp_name);
     }
   }
   return true;
@@ -449,7 +455,7 @@ std::string named_after(const std::string& op, const std::string& message) {
   while (end < message.size() && (std::isalnum(static_cast<unsigned char>(message[end])) || message[end] == '_')) ++end;
   bool named = end > 0 && message.compare(end, 2, ": ") == 0;
   std::string_view inner(message.data(), named ? end : 0);
-  if (inner == op || inner == op + "_" || message.starts_with(op + "(") || inner == "cuda" || inner == "device" || inner == "dtype") return message;
+  if (inner == op || message.starts_with(op + "(") || inner == "cuda" || inner == "device" || inner == "dtype") return message;
   return op + ": " + message.substr(named ? end + 2 : 0);
 }
 

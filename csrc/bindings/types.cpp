@@ -378,7 +378,10 @@ void bind_types(PyObject* module) {
     return py::reinterpret_steal<py::object>(wrap(x));
   };
   py::class_<Generator>(m, "Generator", "A stream of random numbers: Philox keyed by seed, draw and element index, the same on every device.")
-      .def(py::init([](const py::object&) { return std::make_unique<Generator>(); }), py::arg("device") = "cpu")
+      .def(py::init([](const py::object& device) {
+             to_device(device.ptr());  // one stream serves every device, but it has to be one
+             return std::make_unique<Generator>();
+           }), py::arg("device") = "cpu")
       .def("manual_seed", [](py::object self, const py::int_& seed) {
              uint64_t value = PyLong_AsUnsignedLongLongMask(seed.ptr());
              if (PyErr_Occurred()) throw py::error_already_set();

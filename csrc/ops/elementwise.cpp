@@ -147,7 +147,7 @@ Tensor unary(Unary op, const Tensor& x, const Params& params, const Into& into) 
   const char* name = description.name;
   check_real(name, x.dtype());
   if (x.dtype() == DType::bool_ && !description.takes_bool)
-    fail<NotImplementedError>(name, ": not defined for bool tensors; use logical_not() to invert a mask, or convert it first");
+    fail<RuntimeError>(name, ": not defined for bool tensors; use logical_not() to invert a mask, or convert it first");
   if (op == Unary::bitwise_not && x.dtype() == DType::bool_) op = Unary::logical_not;
   if (op == Unary::square && x.dtype() == DType::bool_) return unary(op, to_dtype(x, DType::int64), params, into);  // a power, whose exponent is an integer
   if (op == Unary::bitwise_not) check_type(!is_floating(x.dtype()), name, ": not defined for ", x.dtype(), " tensors, only for integers and bool");

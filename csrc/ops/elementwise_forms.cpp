@@ -60,7 +60,7 @@ Tensor fmod(const Tensor& a, const Tensor& b, const Into& into) {
 }
 
 Tensor clamp(const Tensor& x, std::optional<Scalar> low, std::optional<Scalar> high, const Into& into) {
-  check(low || high, "clamp: torch.clamp: At least one of 'min' or 'max' must not be None");
+  check(low || high, "clamp: At least one of 'min' or 'max' must not be None");
   Tensor bound = wrapped_number(low && high && !high->is_integral() ? *high : low ? *low : *high), other = wrapped_number(low ? *low : *high);
   DType type = result_type({&x, &bound, &other});
   constexpr double inf = std::numeric_limits<double>::infinity();
@@ -71,7 +71,7 @@ Tensor clamp(const Tensor& x, std::optional<Scalar> low, std::optional<Scalar> h
 }
 
 Tensor clamp(const Tensor& x, const Tensor& low, const Tensor& high, const Into& into) {
-  check(low.defined() || high.defined(), "clamp: torch.clamp: At least one of 'min' or 'max' must not be None");
+  check(low.defined() || high.defined(), "clamp: At least one of 'min' or 'max' must not be None");
   if (low.defined() && high.defined()) return ternary(Ternary::clamp_tensor, x, low, high, {}, into);
   const Tensor& bound = low.defined() ? low : high;
   DType type = result_type({&x, &bound});

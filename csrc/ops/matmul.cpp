@@ -65,8 +65,10 @@ void check_dims(const char* name, const char* which, const Tensor& x, int64_t di
   check(x.dim() == dim, name, ": ", which, " must be a ", dim, "-D tensor, got ", x.dim(), "-D");
 }
 
+// A vector is a row on the left, a column on the right.
 void check_fit(const char* name, const Tensor& a, const Tensor& b) {
-  check(a.size(-1) == b.size(-2), name, ": mat1 and mat2 shapes cannot be multiplied (a is ", a.sizes(), ", b is ", b.sizes(), ": ", a.size(-1), " columns against ", b.size(-2), " rows)");
+  int64_t columns = a.size(-1), rows = b.size(b.dim() == 1 ? -1 : -2);
+  check(columns == rows, name, ": mat1 and mat2 shapes cannot be multiplied (a is ", a.sizes(), ", b is ", b.sizes(), ": ", columns, " columns against ", rows, " rows)");
 }
 
 Tensor swap_last(const Tensor& x) { return transpose(x, -1, -2); }
@@ -109,9 +111,9 @@ Tensor product(const char* name, const Tensor& a, const Tensor& b) {
 Tensor matmul(const Tensor& a, const Tensor& b) {
   check(a.dim() > 0 && b.dim() > 0, "matmul: both arguments to matmul need to be at least 1D, but they are ", a.dim(), "D and ", b.dim(), "D");
   check_types("matmul", a, b);
+  check_fit("matmul", a, b);
   Tensor left = a.dim() == 1 ? unsqueeze(a, 0) : a;
   Tensor right = b.dim() == 1 ? unsqueeze(b, 1) : b;
-  check_fit("matmul", left, right);
   Tensor y = product("matmul", left, right);
   if (b.dim() == 1) y = squeeze(y, Dims{-1});
   if (a.dim() == 1) y = squeeze(y, Dims{b.dim() == 1 ? -1 : -2});

@@ -34,7 +34,7 @@ Tensor select(const Tensor& x, int64_t dim, int64_t index) {
   check_index(x.dim() > 0, "select: select() cannot be applied to a 0-dim tensor.");
   dim = wrap_dim("select", dim, x.dim());
   int64_t n = x.sizes()[dim];
-  check_index(index >= -n && index < n, "select: select(): index ", index, " out of range for tensor of size ", x.sizes(), " at dimension ", dim);
+  check_index(index >= -n && index < n, "select: index ", index, " out of range for tensor of size ", x.sizes(), " at dimension ", dim);
   if (index < 0) index += n;
   Dims sizes = x.sizes(), strides = x.strides();
   int64_t offset = x.offset() + index * strides[dim];

@@ -131,7 +131,7 @@ Tensor quantile(const Tensor& x_, const Tensor& q_, std::optional<int64_t> dim_,
   check(q_->wrapped_number || q_.dtype() == x_.dtype(), op, ": q tensor must be same dtype as the input tensor, got ", q_.dtype(), " and ", x_.dtype());
   Between between = parse_between(op, interpolation);
   Tensor q = to_device(to_dtype(q_, x_.dtype()), x_.device());
-  if (q.numel()) check(item(all(binary(Binary::logical_and, ge(detach(q), number(0)), le(detach(q), number(1))))).as_int(), op, ": q must be in the range [0, 1]");
+  if (q.numel()) check(item(all(binary(Binary::logical_and, ge(detach(q), number(0)), le(detach(q), number(1))))).as_int(), op, ": q must be in the range [0, 1]", q_.dim() ? std::string() : join({", got ", item(q).as_double()}));
 
   int64_t dim = dim_ ? wrap_dim(op, *dim_, x_.dim()) : 0;
   Dims sizes = !dim_ ? Dims::filled(x_.dim(), 1) : x_.sizes();  // of the result, for one q

@@ -35,7 +35,7 @@ static Tensor doubled_strips(const char* name, const Tensor& y, const Tensor& x,
   if (!x.defined()) return sums * dx;
   // One-dimensional x are the places along dim for every row of y.
   Tensor places = x;
-  if (x.dim() == 1 && y.dim() > 1) {
+  if (x.dim() == 1) {
     check(x.sizes()[0] == n, name, ": there must be one x value for each sample point, but got ", x.sizes()[0], " for ", n);
     Dims shape = Dims::filled(static_cast<int>(y.dim()), 1);
     shape[dim] = n;

@@ -178,7 +178,7 @@ Tensor permute(const Tensor& x, Ints dims) {
   uint32_t seen = 0;
   for (int d = 0; d < sizes.size(); ++d) {
     int64_t from = wrap_dim("permute", dims[d], x.dim());
-    check(!(seen >> from & 1), "permute: duplicate dims are not allowed.");
+    check(!(seen >> from & 1), "permute: duplicate dims are not allowed: dim ", from, " stands twice");
     seen |= 1u << from;
     sizes[d] = x.sizes()[from];
     strides[d] = x.strides()[from];
@@ -225,12 +225,12 @@ Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1) {
 }
 
 Tensor t(const Tensor& x) {
-  check(x.dim() <= 2, "t: t() expects a tensor with <= 2 dimensions, but self is ", x.dim(), "D");
+  check(x.dim() <= 2, "t: expects a tensor of at most 2 dimensions, but got ", x.sizes(), "; use transpose() or .mT");
   return transpose(x, 0, x.dim() < 2 ? 0 : 1);
 }
 
 Tensor expand(const Tensor& x, const Dims& shape) {
-  check(shape.size() >= x.dim(), "expand: expand(", x.sizes(), ", size=", shape, "): the number of sizes provided (", shape.size(),
+  check(shape.size() >= x.dim(), "expand: from ", x.sizes(), " to ", shape, ": the number of sizes provided (", shape.size(),
         ") must be greater or equal to the number of dimensions in the tensor (", x.dim(), ")");
   Dims sizes = shape, strides = shape;
   int64_t shift = shape.size() - x.dim();

@@ -51,7 +51,7 @@ _LAZY = {
 
 def __getattr__(name: str):
     if name.startswith("_") and name not in _LAZY and not name.startswith("_foreach_"):
-        raise AttributeError(f"module 'tessel' has no attribute '{name}'")  # also what `from . import _names` asks first
+        raise AttributeError(f"module 'tessel' has no attribute '{name}'")  # what `from . import _names` asks first
     if name.startswith("_foreach_"):
         from . import _foreach
 
