@@ -74,7 +74,7 @@ def test_there_are_enough():
 
 def rewritten() -> str:
     lines = []
-    for call, text in table():
+    for call, _ in table():
         if call.startswith("#"):
             lines += ["", call]
             continue

@@ -50,8 +50,8 @@ _LAZY = {
 
 
 def __getattr__(name: str):
-    if name.startswith("_") and name not in _LAZY and not name.startswith("_foreach_"):
-        raise AttributeError(f"module 'tessel' has no attribute '{name}'")  # what `from . import _names` asks first
+    if name.startswith("_") and name not in _LAZY and not name.startswith("_foreach_"):  # `from . import _names` asks
+        raise AttributeError(f"module 'tessel' has no attribute '{name}'")
     if name.startswith("_foreach_"):
         from . import _foreach
 
