@@ -343,13 +343,27 @@ struct SvdArgs {
   void *u, *s, *v;
 };
 
-// ---- optimizer steps: x [n] of many tensors at once, with gradients and state of x's dtype.
-//   sgd     d = dx + weight_decay x; a = momentum a + (1 - dampening) d, or d where fresh; x -= lr (a, or nesterov d + momentum a)
-//   adam    d = dx + weight_decay x (decoupled: x *= 1 - lr weight_decay); a += (1 - beta1) (d - a)
-//           b = beta2 b + (1 - beta2) d^2; x -= step a / (sqrt(b) / root + eps), with amsgrad the largest b so far, in c
-//   scale   x *= lr
-//   clamp   x into [-lr, lr]
-enum class Optim : uint8_t { sgd, adam, scale, clamp };
+// ---- optimizer steps: x [n] of many tensors at once, with gradients and states of x's dtype. With d = dx + weight_decay x
+// (decoupled: x *= 1 - lr weight_decay, d = dx), and -dx for dx with maximize:
+//   sgd       a = momentum a + (1 - dampening) d, or d where fresh; x -= lr (a, or nesterov d + momentum a); classic: lr d for d, and lr = 1
+//   adam      a += (1 - beta1) (d - a); b = beta2 b + (1 - beta2) d^2; x -= step a / (sqrt(b) / root + eps), with amsgrad
+//             the largest b so far, in c
+//   nadam     a and b as adam; x -= (other d + step a) / (sqrt(b) / root + eps)
+//   radam     a and b as adam; x -= step a root / (sqrt(b) + eps), or step a where root is 0
+//   adamax    a as adam; b = max(beta2 b, |d| + eps); x -= step a / b
+//   adagrad   a += d^2; x -= step d / (sqrt(a) + eps)
+//   rmsprop   a = beta2 a + (1 - beta2) d^2; v = a, centered: b += (1 - beta2) (d - b), v = a - b^2
+//             d /= sqrt(v) + eps; with momentum c = momentum c + d, d = c; x -= lr d
+//   adadelta  a = beta2 a + (1 - beta2) d^2; d *= sqrt(b + eps) / sqrt(a + eps); b = beta2 b + (1 - beta2) d^2; x -= lr d
+//   rprop     b into [low, high] after times beta2 where d and the last d, in a, agree, or beta1 where they do not (then
+//             d = 0); a = d; x -= sign(d) b
+//   asgd      x = root x - step d; a += other (x - a)
+// and then x moves towards zero by shrink / (what divides the step above), and stops there.
+//   lerp      x += lr (dx - x)
+//   scale     x *= lr
+//   unscale   x *= lr, and *found = 1 where a result is not finite
+//   clamp     x into [-lr, lr]
+enum class Optim : uint8_t { sgd, adam, nadam, radam, adamax, adagrad, rmsprop, adadelta, rprop, asgd, lerp, scale, unscale, clamp };
 
 struct OptimTensor {
   DType dtype;
@@ -357,8 +371,8 @@ struct OptimTensor {
   int64_t n, first;                       // `first`: elements of the tensors before it, each rounded up to kOptimChunk
   void* x;
   const void* dx;
-  void *a, *b, *c;                        // state, null where there is none
-  double step, root;                      // adam: lr / (1 - beta1^t), sqrt(1 - beta2^t)
+  void *a, *b, *c;                        // states, null where there is none
+  double step, root, other;               // what depends on the number of steps
 };
 constexpr int64_t kOptimChunk = 8192;     // elements of one task
 
@@ -366,8 +380,9 @@ struct OptimArgs {
   Optim op;
   int64_t count;
   const OptimTensor* tensors;
-  double lr, momentum, dampening, weight_decay, beta1, beta2, eps;
-  bool nesterov, maximize, amsgrad, decoupled;
+  double lr, momentum, dampening, weight_decay, beta1, beta2, eps, low, high, shrink;
+  bool nesterov, maximize, amsgrad, decoupled, classic, centered;
+  int32_t* found;
 };
 
 struct Kernels {

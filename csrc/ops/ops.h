@@ -1,5 +1,6 @@
 // Every op by family: the engine's table of contents. An op checks, runs its kernel and remembers its derivative.
 #pragma once
+#include <array>
 #include <optional>
 #include <string_view>
 #include <tuple>
@@ -436,18 +437,56 @@ Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const T
 Tensor poisson_nll_loss(const Tensor& x, const Tensor& target, bool log_input, bool full, double eps, Reduction reduction);
 Tensor gaussian_nll_loss(const Tensor& x, const Tensor& target, const Tensor& variance, bool full, double eps, Reduction reduction);
 
-// ---- optimizer steps over many tensors at once; no derivative
+// ---- optimizer steps over many tensors at once; no derivative. `steps` count from 1.
+struct Descent {                 // what every optimizer has; l1: after the step x goes towards zero as far as a gradient of l1 would take it
+  double lr, weight_decay, l1;
+  bool maximize;
+};
 struct Sgd {
-  double lr, momentum, dampening, weight_decay;
-  bool nesterov, maximize;
+  double momentum, dampening;
+  bool nesterov, classic;        // classic: the learning rate stands inside the velocity
 };
-struct Adam {
-  double lr, beta1, beta2, eps, weight_decay;
-  bool amsgrad, maximize, decoupled;
+struct Betas {
+  double beta1, beta2, eps;
 };
-void sgd_(Tensors params, Tensors grads, Tensors buffers, const std::vector<bool>& fresh, const Sgd& sgd);
-void adam_(Tensors params, Tensors grads, Tensors exp_avgs, Tensors exp_avg_sqs, Tensors max_exp_avg_sqs, std::span<const double> steps, const Adam& adam);
+struct Adam : Betas {
+  bool amsgrad, decoupled;
+};
+struct RmsProp {
+  double alpha, eps, momentum;   // no buffers without momentum, no means of gradients unless centered
+};
+struct Rprop {
+  double less, more, low, high;  // factors of the step sizes, and their bounds
+};
+struct Adafactor {
+  double eps1, eps2, beta2_decay, d;
+};
+struct Muon {
+  double momentum, eps;
+  bool nesterov;
+  std::array<double, 3> coefficients;
+  int64_t iterations;
+  std::string_view adjust_lr;
+};
+using Reals = std::span<const double>;
+void sgd_(Tensors params, Tensors grads, Tensors buffers, const std::vector<bool>& fresh, const Descent& how, const Sgd& sgd);
+void adam_(Tensors params, Tensors grads, Tensors exp_avgs, Tensors exp_avg_sqs, Tensors max_exp_avg_sqs, Reals steps, const Descent& how, const Adam& adam);
+void nadam_(Tensors params, Tensors grads, Tensors exp_avgs, Tensors exp_avg_sqs, Reals steps, Reals mu_products, double momentum_decay, const Descent& how, const Adam& adam);  // mu_products: without this step's mu
+void radam_(Tensors params, Tensors grads, Tensors exp_avgs, Tensors exp_avg_sqs, Reals steps, const Descent& how, const Adam& adam);
+void adamax_(Tensors params, Tensors grads, Tensors exp_avgs, Tensors exp_infs, Reals steps, const Descent& how, const Betas& betas);
+void adagrad_(Tensors params, Tensors grads, Tensors sums, Reals steps, const Descent& how, double lr_decay, double eps);
+void rmsprop_(Tensors params, Tensors grads, Tensors square_avgs, Tensors grad_avgs, Tensors buffers, const Descent& how, const RmsProp& rmsprop);
+void adadelta_(Tensors params, Tensors grads, Tensors square_avgs, Tensors acc_deltas, const Descent& how, double rho, double eps);
+void rprop_(Tensors params, Tensors grads, Tensors prevs, Tensors step_sizes, bool maximize, const Rprop& rprop);
+void asgd_(Tensors params, Tensors grads, Tensors axs, Reals etas, Reals mus, double lambd, const Descent& how);
+void adafactor_(Tensors params, Tensors grads, Tensors row_vars, Tensors col_vars, Tensors variances, Reals steps, const Descent& how, const Adafactor& adafactor);  // undefined where a parameter has the other kind
+void muon_(Tensors params, Tensors grads, Tensors buffers, const Descent& how, const Muon& muon);
+Tensor lbfgs_direction(const Tensor& grad, Tensors changes, Tensors moves, Reals inverse_curvatures, double scale);  // of gradients, of parameters
+Tensor total_norm(Tensors tensors, double p, bool error_if_nonfinite);
 Tensor clip_grad_norm_(Tensors grads, double max_norm, double p, bool error_if_nonfinite);   // the norm before
 void clip_grad_value_(Tensors grads, double value);
+void scale_tensors_(Tensors xs, double factor);
+bool unscale_tensors_(Tensors xs, double factor);             // whether a result is not finite
+void lerp_tensors_(Tensors xs, Tensors ends, double weight);  // x += weight (end - x)
 
 }  // namespace tessel

@@ -34,70 +34,190 @@ int64_t chunks(const OptimArgs& args) {
   return (last.first + last.n + kOptimChunk - 1) / kOptimChunk;
 }
 
-template <class T> void sgd(const OptimArgs& args, const Part& part) {
+// What all steps share: the gradient with its sign and decay is read, rule(i, lanes, x, d, below) gives the new x, and the
+// shrunk one is written. A rule reads and writes its states itself, and sets `below` to what it divides by: the penalty is
+// divided by it too, so that x comes to rest where the loss with the penalty does.
+template <class T, class Rule> void update(const OptimArgs& args, const Part& part, Rule rule) {
   using V = VecOf<T>;
-  const OptimTensor& t = *part.tensor;
-  T *x = (T*)t.x + part.begin, *velocity = t.a ? (T*)t.a + part.begin : nullptr;
-  const T* dx = (const T*)t.dx + part.begin;
-  const bool fresh = t.fresh, nesterov = args.nesterov, decays = args.weight_decay != 0;
-  const V sign = V(args.maximize ? -1 : 1), decay = V(args.weight_decay), rate = V(-args.lr);
-  const V momentum = V(args.momentum), taken = V(1 - args.dampening);
-  each<T>(part.n, [=](int64_t i, int lanes) {
-    V p = get(x + i, lanes), d = get(dx + i, lanes) * sign;
-    if (decays) d = fma(decay, p, d);
-    if (velocity) {
-      V v = fresh ? d : fma(momentum, get(velocity + i, lanes), taken * d);
-      put(v, velocity + i, lanes);
-      d = nesterov ? fma(momentum, v, d) : v;
-    }
-    put(fma(rate, d, p), x + i, lanes);
-  });
-}
-
-template <class T> void adam(const OptimArgs& args, const Part& part) {
-  using V = VecOf<T>;
-  const OptimTensor& t = *part.tensor;
-  T *x = (T*)t.x + part.begin, *m = (T*)t.a + part.begin, *v = (T*)t.b + part.begin, *most = args.amsgrad ? (T*)t.c + part.begin : nullptr;
-  const T* dx = (const T*)t.dx + part.begin;
-  const bool decays = args.weight_decay != 0 && !args.decoupled;
-  const V sign = V(args.maximize ? -1 : 1), decay = V(args.weight_decay);
+  T* x = (T*)part.tensor->x + part.begin;
+  const T* dx = (const T*)part.tensor->dx + part.begin;
+  const bool decays = args.weight_decay != 0 && !args.decoupled, shrinks = args.shrink > 0;
+  const V sign = V(args.maximize ? -1 : 1), decay = V(args.weight_decay), shrink = V(args.shrink);
   const V keep = V(args.decoupled ? 1 - args.lr * args.weight_decay : 1);
-  const V first = V(1 - args.beta1), beta2 = V(args.beta2), second = V(1 - args.beta2);
-  const V step = V(-t.step), root = V(1 / t.root), eps = V(args.eps);
   each<T>(part.n, [=](int64_t i, int lanes) {
-    V p = get(x + i, lanes) * keep, d = get(dx + i, lanes) * sign, a = get(m + i, lanes);
+    V p = get(x + i, lanes) * keep, d = get(dx + i, lanes) * sign;
     if (decays) d = fma(decay, p, d);
-    a = fma(first, d - a, a);
-    V b = fma(second * d, d, beta2 * get(v + i, lanes));
-    put(a, m + i, lanes);
-    put(b, v + i, lanes);
-    if (most) {
-      b = max(get(most + i, lanes), b);
-      put(b, most + i, lanes);
+    V below = V(1);
+    p = rule(i, lanes, p, d, below);
+    if (shrinks) {
+      V by = shrink / below;
+      p = p - min(max(p, -by), by);  // exactly zero within it
     }
-    put(fma(step, a / fma(sqrt(b), root, eps), p), x + i, lanes);
+    put(p, x + i, lanes);
   });
 }
 
-template <class T> void scale(const OptimArgs& args, const Part& part) {
-  T* x = (T*)part.tensor->x + part.begin;
-  const VecOf<T> by = VecOf<T>(args.lr);
-  each<T>(part.n, [=](int64_t i, int lanes) { put(get(x + i, lanes) * by, x + i, lanes); });
-}
-
-template <class T> void clamp(const OptimArgs& args, const Part& part) {
+// The running means of d and d^2 that Adam and its kin keep.
+template <class T> struct Means {
   using V = VecOf<T>;
-  T* x = (T*)part.tensor->x + part.begin;
-  const V high = V(args.lr), low = V(-args.lr);
-  each<T>(part.n, [=](int64_t i, int lanes) { put(min(max(get(x + i, lanes), low), high), x + i, lanes); });
-}
+  T *m, *v;
+  V first, beta2, second;
+  Means(const OptimArgs& args, T* m, T* v) : m(m), v(v), first(1 - args.beta1), beta2(args.beta2), second(1 - args.beta2) {}
+  V mean(int64_t i, int lanes, V d) const {
+    V a = get(m + i, lanes);
+    a = fma(first, d - a, a);
+    put(a, m + i, lanes);
+    return a;
+  }
+  V square(int64_t i, int lanes, V d) const {
+    V b = fma(second * d, d, beta2 * get(v + i, lanes));
+    put(b, v + i, lanes);
+    return b;
+  }
+};
 
 template <class T> void step(const OptimArgs& args, const Part& part) {
+  using V = VecOf<T>;
+  const OptimTensor& t = *part.tensor;
+  T* x = (T*)t.x + part.begin;
+  T *a = t.a ? (T*)t.a + part.begin : nullptr, *b = t.b ? (T*)t.b + part.begin : nullptr, *c = t.c ? (T*)t.c + part.begin : nullptr;
+  const V rate = V(-args.lr), momentum = V(args.momentum), eps = V(args.eps), step = V(-t.step), other = V(-t.other);
+  const Means<T> means(args, a, b);
   switch (args.op) {
-    case Optim::sgd: return sgd<T>(args, part);
-    case Optim::adam: return adam<T>(args, part);
-    case Optim::scale: return scale<T>(args, part);
-    case Optim::clamp: return clamp<T>(args, part);
+    case Optim::sgd: {
+      const bool fresh = t.fresh, nesterov = args.nesterov, classic = args.classic;
+      const V taken = V(1 - args.dampening), gain = V(args.lr), by = V(classic ? -1 : -args.lr);
+      return update<T>(args, part, [=](int64_t i, int lanes, V p, V d, V&) {
+        if (classic) d = d * gain;
+        if (a) {
+          V v = fresh ? d : fma(momentum, get(a + i, lanes), taken * d);
+          put(v, a + i, lanes);
+          d = nesterov ? fma(momentum, v, d) : v;
+        }
+        return fma(by, d, p);
+      });
+    }
+    case Optim::adam: {
+      const V root = V(1 / t.root);
+      T* most = args.amsgrad ? c : nullptr;
+      return update<T>(args, part, [=](int64_t i, int lanes, V p, V d, V& below) {
+        V m = means.mean(i, lanes, d), v = means.square(i, lanes, d);
+        if (most) {
+          v = max(get(most + i, lanes), v);
+          put(v, most + i, lanes);
+        }
+        below = fma(sqrt(v), root, eps);
+        return fma(step, m / below, p);
+      });
+    }
+    case Optim::nadam: {
+      const V root = V(1 / t.root);
+      return update<T>(args, part, [=](int64_t i, int lanes, V p, V d, V& below) {
+        V m = means.mean(i, lanes, d), v = means.square(i, lanes, d);
+        below = fma(sqrt(v), root, eps);
+        return p + fma(other, d, step * m) / below;
+      });
+    }
+    case Optim::radam: {
+      const bool adapts = t.root != 0;
+      const V root = V(adapts ? 1 / t.root : 1);
+      return update<T>(args, part, [=](int64_t i, int lanes, V p, V d, V& below) {
+        V m = means.mean(i, lanes, d), v = means.square(i, lanes, d);
+        if (adapts) below = (sqrt(v) + eps) * root;
+        return fma(step, m / below, p);
+      });
+    }
+    case Optim::adamax: {
+      return update<T>(args, part, [=](int64_t i, int lanes, V p, V d, V& below) {
+        V m = means.mean(i, lanes, d);
+        below = max(get(b + i, lanes) * means.beta2, abs(d) + eps);
+        put(below, b + i, lanes);
+        return fma(step, m / below, p);
+      });
+    }
+    case Optim::adagrad: {
+      const V slower = V(args.lr / t.step);
+      return update<T>(args, part, [=](int64_t i, int lanes, V p, V d, V& below) {
+        V sum = fma(d, d, get(a + i, lanes));
+        put(sum, a + i, lanes);
+        below = (sqrt(sum) + eps) * slower;
+        return fma(rate, d / below, p);
+      });
+    }
+    case Optim::rmsprop: {
+      const bool centered = args.centered;
+      const Means<T> squares(args, a, a);
+      return update<T>(args, part, [=](int64_t i, int lanes, V p, V d, V& below) {
+        V v = squares.square(i, lanes, d);
+        if (centered) {
+          V mean = get(b + i, lanes);
+          mean = fma(squares.second, d - mean, mean);
+          put(mean, b + i, lanes);
+          v = max(v - mean * mean, V(0));  // rounding may take it below
+        }
+        below = sqrt(v) + eps;
+        d = d / below;
+        if (c) {
+          d = fma(momentum, get(c + i, lanes), d);
+          put(d, c + i, lanes);
+        }
+        return fma(rate, d, p);
+      });
+    }
+    case Optim::adadelta: {
+      const Means<T> squares(args, a, a), deltas(args, b, b);
+      return update<T>(args, part, [=](int64_t i, int lanes, V p, V d, V& below) {
+        V v = squares.square(i, lanes, d);
+        below = sqrt(v + eps) / sqrt(get(b + i, lanes) + eps);
+        d = d / below;
+        deltas.square(i, lanes, d);
+        return fma(rate, d, p);
+      });
+    }
+    case Optim::rprop: {
+      const V less = V(args.beta1), more = V(args.beta2), low = V(args.low), high = V(args.high), zero = V(0);
+      return update<T>(args, part, [=](int64_t i, int lanes, V p, V d, V&) {
+        V turn = d * get(a + i, lanes), size = get(b + i, lanes);
+        auto against = lt(turn, zero);
+        size = min(max(size * select(gt(turn, zero), more, select(against, less, V(1))), low), high);
+        d = select(against, zero, d);
+        put(size, b + i, lanes);
+        put(d, a + i, lanes);
+        return p + select(gt(d, zero), -size, select(lt(d, zero), size, d));
+      });
+    }
+    case Optim::asgd: {
+      const V keep = V(t.root);
+      return update<T>(args, part, [=](int64_t i, int lanes, V p, V d, V&) {
+        p = fma(step, d, p * keep);
+        V mean = get(a + i, lanes);
+        put(t.other == 1 ? p : fma(V(t.other), p - mean, mean), a + i, lanes);
+        return p;
+      });
+    }
+    case Optim::lerp: {
+      return update<T>(args, part, [=](int64_t, int, V p, V d, V&) { return fma(rate, p - d, p); });
+    }
+    case Optim::scale: {
+      const V by = V(args.lr);
+      return each<T>(part.n, [=](int64_t i, int lanes) { put(get(x + i, lanes) * by, x + i, lanes); });
+    }
+    case Optim::unscale: {
+      const V by = V(args.lr);
+      auto product = [=](int64_t i, int lanes) {
+        V y = get(x + i, lanes) * by;
+        put(y, x + i, lanes);
+        return abs(y * V(0));  // a NaN where it is not finite, and else 0
+      };
+      VecOf<T> sum = V(0);
+      bool finite = double(fold_range<T>(0, part.n, sum, product, Plus())) == 0;
+      if (!finite) __atomic_store_n(args.found, 1, __ATOMIC_RELAXED);
+      return;
+    }
+    case Optim::clamp: {
+      const V high = V(args.lr);
+      return each<T>(part.n, [=](int64_t i, int lanes) { put(min(max(get(x + i, lanes), -high), high), x + i, lanes); });
+    }
   }
 }
 

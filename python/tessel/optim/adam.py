@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from .. import _C
 from .._C import Tensor
-from .optimizer import Optimizer, check_modes, check_not_negative
+from .native import NativeOptimizer, State, check_settings, descent, with_l1
 
 __all__ = ["Adam", "AdamW"]
 
 
-class Adam(Optimizer):
+class Adam(NativeOptimizer):
     """Adam.
 
         g = grad + weight_decay p
@@ -29,6 +29,7 @@ class Adam(Optimizer):
         decoupled_weight_decay: shrink p by lr weight_decay instead of adding to the gradient, as AdamW does.
         maximize: go up instead of down.
         foreach, fused, capturable: accepted; every step is one native call anyway.
+        l1: strength of a proximal L1 penalty, which gives exact zeros; see SGD.
 
     Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2014; amsgrad: Reddi et al., "On the
     Convergence of Adam and Beyond", 2018.
@@ -49,13 +50,8 @@ class Adam(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
+        l1: float = 0,
     ) -> None:
-        name = type(self).__name__
-        check_not_negative(name, lr=lr, eps=eps, weight_decay=weight_decay)
-        check_modes(name, foreach, fused, differentiable)
-        for place, beta in enumerate(betas):
-            if not 0 <= beta < 1:
-                raise ValueError(f"{name}: betas[{place}] must be at least 0 and below 1, but is {beta}")
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -69,67 +65,33 @@ class Adam(Optimizer):
             "fused": fused,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
-        super().__init__(params, defaults)
+        check_settings(self, defaults, lr=lr, eps=eps, weight_decay=weight_decay, l1=l1)
+        super().__init__(params, with_l1(defaults, l1))
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        loss = self._run_closure(closure)
-        for group in self.param_groups:
-            amsgrad = group["amsgrad"]
-            params: list[Tensor] = []
-            grads: list[Tensor] = []
-            exp_avgs: list[Tensor] = []
-            exp_avg_sqs: list[Tensor] = []
-            max_exp_avg_sqs: list[Tensor] = []
-            steps: list[float] = []
-            for parameter in group["params"]:
-                grad = parameter.grad
-                if grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["step"] = 0.0
-                    state["exp_avg"] = _C.zeros_like(parameter)
-                    state["exp_avg_sq"] = _C.zeros_like(parameter)
-                if amsgrad:
-                    if "max_exp_avg_sq" not in state:
-                        state["max_exp_avg_sq"] = _C.zeros_like(parameter)
-                    max_exp_avg_sqs.append(state["max_exp_avg_sq"])
-                step = state["step"] + 1.0
-                state["step"] = step
-                params.append(parameter)
-                grads.append(grad)
-                exp_avgs.append(state["exp_avg"])
-                exp_avg_sqs.append(state["exp_avg_sq"])
-                steps.append(step)
-            beta1, beta2 = group["betas"]
-            _C._optim.adam_(
-                params,
-                grads,
-                exp_avgs,
-                exp_avg_sqs,
-                max_exp_avg_sqs,
-                steps,
-                lr=float(group["lr"]),
-                beta1=float(beta1),
-                beta2=float(beta2),
-                eps=group["eps"],
-                weight_decay=group["weight_decay"],
-                amsgrad=amsgrad,
-                maximize=group["maximize"],
-                decoupled=group["decoupled_weight_decay"],
-            )
-        return loss
+    def _new_state(self, parameter: Tensor, group: dict[str, Any]) -> State:
+        return {"step": 0.0, "exp_avg": _C.zeros_like(parameter), "exp_avg_sq": _C.zeros_like(parameter)}
 
-    # The number of steps is a float in memory, where a step only adds one to it, and a 0-d tensor in a state dict.
-
-    def _saved_state(self, state: Any) -> Any:
-        return {**state, "step": _C.tensor(state["step"], dtype=_C.float32)} if "step" in state else state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for entry in self.state.values():
-            if "step" in entry:
-                entry["step"] = float(entry["step"])
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[State]) -> None:
+        amsgrad = group["amsgrad"]
+        if amsgrad:
+            for parameter, state in zip(params, states):
+                if "max_exp_avg_sq" not in state:
+                    state["max_exp_avg_sq"] = _C.zeros_like(parameter)
+        beta1, beta2 = group["betas"]
+        _C._optim.adam_(
+            params,
+            grads,
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [state["max_exp_avg_sq"] for state in states] if amsgrad else [],
+            [state["step"] for state in states],
+            beta1=float(beta1),
+            beta2=float(beta2),
+            eps=group["eps"],
+            amsgrad=amsgrad,
+            decoupled=group["decoupled_weight_decay"],
+            **descent(group),
+        )
 
 
 class AdamW(Adam):
@@ -152,6 +114,7 @@ class AdamW(Adam):
         capturable: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
+        l1: float = 0,
     ) -> None:
         super().__init__(
             params,
@@ -166,6 +129,7 @@ class AdamW(Adam):
             differentiable=differentiable,
             fused=fused,
             decoupled_weight_decay=True,
+            l1=l1,
         )
 
     def __setstate__(self, state: dict[str, Any]) -> None:

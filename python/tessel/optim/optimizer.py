@@ -329,6 +329,8 @@ def _fitted(value: Any, parameter: Tensor, key: Any = None) -> Any:
 def check_not_negative(optimizer: str, **settings: Any) -> None:
     """Raises ValueError for the first setting below zero (or not a number)."""
     for name, value in settings.items():
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ValueError(f"{optimizer}: {name} must be one number, but is a tensor of shape {tuple(value.shape)}")
         if not value >= 0:
             raise ValueError(f"{optimizer}: {name} must not be negative, but is {value}")
 
@@ -338,4 +340,7 @@ def check_modes(optimizer: str, foreach: bool | None, fused: bool | None, differ
     if foreach and fused:
         raise RuntimeError(f"{optimizer}: foreach and fused cannot both be True")
     if differentiable:
-        raise ValueError(f"{optimizer}: differentiable=True is not supported; steps are not recorded by autograd")
+        raise ValueError(
+            f"{optimizer}: differentiable=True is not supported, steps are not recorded; to differentiate through "
+            "a step, write it with tensor operations on what autograd.grad(..., create_graph=True) gives"
+        )

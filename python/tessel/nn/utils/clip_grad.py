@@ -8,7 +8,7 @@ from typing import Any
 from ... import _C
 from ..._C import Tensor
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
+__all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
 Tensors = Tensor | Iterable[Tensor]
 
@@ -57,19 +57,27 @@ def get_total_norm(
     Raises:
         RuntimeError: the norm is not finite and `error_if_nonfinite` is set.
     """
-    norms = [tensor.detach().norm(norm_type) for tensor in _as_list(tensors)]
-    if not norms:
-        return _C.tensor(0.0)
-    total = norms[0] if len(norms) == 1 else _C.stack([norm.to(norms[0].device) for norm in norms]).norm(norm_type)
-    if error_if_nonfinite and not _C.isfinite(total):
-        raise RuntimeError(f"get_total_norm: the norm of order {norm_type} is {total.item()}")
-    return total
+    return _C._optim.get_total_norm(_as_list(tensors), float(norm_type), error_if_nonfinite)
 
 
 def clip_grads_with_norm_(
     parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scales all gradients, in place, by min(1, max_norm / (total_norm + 1e-6)), for a norm measured before."""
-    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-    for grad in _gradients(parameters):
-        grad.mul_(factor.to(grad.device))
+    factor = float(max_norm) / (float(total_norm) + 1e-6)
+    if not factor >= 1:  # also for a NaN
+        _C._optim.scale_(_gradients(parameters), factor)
+
+
+def clip_grad_norm(
+    parameters: Tensors,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The old name of `clip_grad_norm_`; it warns."""
+    import warnings
+
+    warnings.warn("clip_grad_norm: its name is clip_grad_norm_ now", FutureWarning, stacklevel=2)
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)

@@ -20,7 +20,7 @@ from .decays import (
     StepLR,
 )
 from .plateau import ReduceLROnPlateau
-from .scheduler import LRScheduler
+from .scheduler import LRScheduler, _LRScheduler
 
 __all__ = [
     "ChainedScheduler",

@@ -80,3 +80,6 @@ class LRScheduler:
         for group, lr in zip(self.optimizer.param_groups, rates):
             _set(group, "lr", lr)
         self._last_lr = [lr.clone() if isinstance(lr, Tensor) else lr for lr in self._present()]
+
+
+_LRScheduler = LRScheduler  # the name it had

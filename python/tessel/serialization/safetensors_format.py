@@ -1,4 +1,4 @@
-"""save and load: tensors, and plain containers of them, in safetensors files.
+"""Objects in safetensors files: tensors, and plain containers of them.
 
 A dict of tensors is saved as any safetensors reader expects it. What such a file cannot say by itself (nesting, order,
 numbers and strings, tensors that share memory) stands as JSON in its metadata, under the key `tessel`:
@@ -21,55 +21,33 @@ import math
 import os
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any
 
-from . import _C
-from ._C import Tensor
-
-__all__ = ["load", "save"]
+from .. import _C
+from .._C import Tensor
+from .contents import (
+    ALL_DTYPES,
+    DTYPES,
+    NAMES,
+    MapLocation,
+    Tensors,
+    are_counts,
+    is_parameter,
+    placed,
+    refused,
+    storage_of,
+    write_atomically,
+)
 
 _KEY = "tessel"
 _MAX_HEADER = 100_000_000  # bytes; the limit of the format
-_DTYPES = {
-    "BOOL": _C.bool,
-    "U8": _C.uint8,
-    "I8": _C.int8,
-    "I16": _C.int16,
-    "I32": _C.int32,
-    "I64": _C.int64,
-    "F16": _C.float16,
-    "BF16": _C.bfloat16,
-    "F32": _C.float32,
-    "F64": _C.float64,
-}
-_NAMES = {dtype: str(dtype).rpartition(".")[2] for dtype in _DTYPES.values()}  # "float32": safetensors' names too
-_ALL_DTYPES = {*_NAMES.values(), "complex64", "complex128"}
-_MAX_DEPTH = 200  # of nested containers, both ways
-
-MapLocation = str | Callable[[Tensor, str], Tensor] | dict[str, str] | Any | None
 
 
 # ---- saving
 
 
-def save(obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: Any = None) -> None:
-    """Writes an object to a safetensors file.
-
-    A file on disk is written under another name, flushed to the disk and renamed: at every moment there is either the
-    old file or the whole new one.
-
-    Args:
-        obj: tensors, None, bool, int, float, str, bytes, dtypes, devices and sizes, in dicts (OrderedDicts), lists and
-            tuples nested as you like. Tensors that share memory do so again when loaded.
-        f: a path, or a binary file open for writing.
-        pickle_module, pickle_protocol: accepted; nothing is pickled.
-
-    Raises:
-        TypeError: an object of another kind, named by its place: `save: obj["model"]["fn"] is a function, ...`.
-        ValueError: a container that contains itself.
-        OSError: the file could not be written; what was there before is there still.
-    """
+def write(obj: Any, f: Any) -> None:
+    """Writes an object to a path or an open file."""
     from safetensors import serialize
 
     writer = _Writer()
@@ -85,7 +63,7 @@ def save(obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: Any = Non
     if hasattr(f, "write"):
         f.write(serialize(_specs(tensors), metadata=metadata))
     else:
-        _write_atomically(os.fspath(f), _specs(tensors), metadata)
+        write_atomically(os.fspath(f), lambda path: _serialize(path, _specs(tensors), metadata))
 
 
 def _specs(tensors: dict[str, Tensor]) -> dict[str, Any]:
@@ -94,7 +72,7 @@ def _specs(tensors: dict[str, Tensor]) -> dict[str, Any]:
 
     return {
         name: TensorSpec(
-            dtype=_NAMES[tensor.dtype],
+            dtype=NAMES[tensor.dtype],
             shape=list(tensor.shape),
             data_ptr=tensor.data_ptr(),
             data_len=tensor.numel() * tensor.element_size(),
@@ -103,106 +81,24 @@ def _specs(tensors: dict[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def _write_atomically(path: str, specs: dict[str, Any], metadata: dict[str, str]) -> None:
-    """The whole file at `path`, or what was there before."""
-    import tempfile
-
+def _serialize(path: str, specs: dict[str, Any], metadata: dict[str, str]) -> None:
     from safetensors import SafetensorError, serialize_file
 
-    folder, name = os.path.split(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"save: there is no folder {folder!r}")
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
-    os.close(descriptor)
     try:
-        try:
-            serialize_file(specs, temporary, metadata=metadata)
-        except SafetensorError as error:
-            raise OSError(f"save: {path!r} could not be written: {error}") from error
-        # Temporary files are for their owner only; this one gets the rights of the file it replaces, or of a new one.
-        os.chmod(temporary, os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~_umask())
-        _flush(temporary, os.O_RDWR)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-    if os.name == "posix":
-        _flush(folder, os.O_RDONLY)  # the new name is on the disk once the folder is
+        serialize_file(specs, path, metadata=metadata)
+    except SafetensorError as error:
+        raise OSError(f"save: {path!r} could not be written: {error}") from error
 
 
-def _flush(path: str, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-def _extent(tensor: Tensor) -> tuple[int, int]:
-    """First and last element of its storage that a tensor (not an empty one) reaches."""
-    first = tensor.storage_offset()
-    return first, first + sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride()))
-
-
-def _storage_of(tensor: Tensor) -> Any:
-    """What is equal for tensors that share memory (and have one dtype)."""
-    if tensor.numel() == 0:
-        return id(tensor)
-    start = tensor.data_ptr() - tensor.storage_offset() * tensor.element_size()
-    return str(tensor.device), start, tensor.dtype
-
-
-class _Shared:
-    """The tensors of one storage, and the entry of the file they are read from."""
-
-    def __init__(self) -> None:
-        self.tensors: list[Tensor] = []
-        self.name: str | None = None
-
-    def as_one(self) -> bool:
-        """Whether all are the same elements in the same order, each of them once: then the entry is simply they."""
-        first = self.tensors[0]
-        if first.numel() == 0:
-            return True
-        low, high = _extent(first)
-        layouts = {(t.storage_offset(), tuple(t.shape), tuple(t.stride())) for t in self.tensors}
-        return len(layouts) == 1 and high - low + 1 >= first.numel()
-
-    def span(self) -> tuple[int, int]:
-        """First and last element of the storage that any of them reaches."""
-        extents = [_extent(tensor) for tensor in self.tensors]
-        return min(low for low, _ in extents), max(high for _, high in extents)
-
-
-class _Writer:
+class _Writer(Tensors):
     """Finds the tensors of an object, then describes the object around them.
 
     These are two walks, since only when all tensors are known is it clear which of them share memory.
     """
 
     def __init__(self) -> None:
-        self.storages: dict[Any, _Shared] = {}
+        super().__init__()
         self.entries: dict[str, Tensor] = {}
-
-    def find_tensors(self, value: Any, path: str, above: tuple[int, ...]) -> None:
-        if isinstance(value, Tensor):
-            if value.dtype not in _NAMES:
-                raise TypeError(f"save: {path} is a tensor of {value.dtype}, which cannot be saved")
-            self.storages.setdefault(_storage_of(value), _Shared()).tensors.append(value)
-        elif isinstance(value, (dict, list, tuple)):
-            if id(value) in above:
-                raise ValueError(f"save: {path} contains itself")
-            if len(above) == _MAX_DEPTH:
-                raise ValueError(f"save: {path} is nested more than {_MAX_DEPTH} levels deep")
-            for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
-                self.find_tensors(entry, f"{path}[{key!r}]", (*above, id(value)))
 
     def encode(self, value: Any, path: str, keys: tuple[Any, ...]) -> Any:
         """The node of a value; `path` names its place for people, `keys` for the entries of the file."""
@@ -237,12 +133,7 @@ class _Writer:
             return {"dtype": str(value).rpartition(".")[2]}
         if isinstance(value, _C.device):
             return {"device": str(value)}
-        hint = "; use from_numpy or item()" if kind.__module__ == "numpy" else ""
-        where = "" if kind.__module__ == "builtins" else kind.__module__ + "."
-        raise TypeError(
-            f"save: {path} is a {where}{kind.__qualname__}; what can be saved are tensors, numbers, "
-            f"strings, bytes, None, dtypes and devices in dicts, lists and tuples{hint}"
-        )
+        raise refused(value, path)
 
     def _key(self, key: Any, path: str) -> Any:
         parts = key if type(key) is tuple else (key,)
@@ -251,7 +142,7 @@ class _Writer:
         return self.encode(key, path, ())
 
     def _tensor(self, tensor: Tensor, keys: tuple[Any, ...]) -> dict[str, Any]:
-        shared = self.storages[_storage_of(tensor)]
+        shared = self.storages[storage_of(tensor)]
         as_one = shared.as_one()
         if shared.name is None:
             shared.name = self._free_name(".".join(map(str, keys)) or "tensor")
@@ -266,7 +157,7 @@ class _Writer:
             node["view"] = [list(tensor.shape), list(tensor.stride()), offset]
         if tensor.requires_grad:
             node["requires_grad"] = True
-        if _is_parameter(tensor):
+        if is_parameter(tensor):
             node["parameter"] = True
         if tensor.device.type != "cpu":
             node["device"] = str(tensor.device)
@@ -278,52 +169,18 @@ class _Writer:
         return name
 
 
-def _is_parameter(tensor: Tensor) -> bool:
-    if type(tensor) is Tensor:
-        return False
-    from .nn.parameter import Parameter
-
-    return isinstance(tensor, Parameter)
-
-
 # ---- loading
 
 
-def load(
-    f: Any,
-    map_location: MapLocation = None,
-    pickle_module: Any = None,
-    *,
-    weights_only: bool = True,
-    mmap: bool | None = None,
-    **pickle_load_args: Any,
-) -> Any:
-    """Reads what `save` wrote; of any other safetensors file, the dict of its tensors.
-
-    Args:
-        f: a path, or a binary file open for reading.
-        map_location: where tensors go: a device, or a dict from saved to new devices, or a function
-            (tensor, saved device as str) -> tensor. By default each goes to the device it was saved from.
-        weights_only, mmap, pickle_module: accepted. Nothing in a file is ever executed, whatever they say.
-
-    Raises:
-        RuntimeError: the file is damaged, or is no safetensors file. Nothing is returned in part.
-    """
-    if hasattr(f, "read"):
-        return _Reader(f, getattr(f, "name", "the file"), map_location).read()
-    path = os.fspath(f)
-    with open(path, "rb") as file:
-        return _Reader(file, path, map_location).read()
+def read(file: Any, name: Any, map_location: MapLocation) -> Any:
+    """The object of an open file that can seek."""
+    return _Reader(file, name, map_location).read()
 
 
 class _Reader:
     """Reads one file: the header, checked whole; then the tensors; then the object around them."""
 
     def __init__(self, file: Any, name: Any, map_location: MapLocation) -> None:
-        if not (hasattr(file, "seekable") and file.seekable()):
-            import io
-
-            file = io.BytesIO(file.read())
         self.file = file
         self.name = name
         self.map_location = map_location
@@ -355,11 +212,8 @@ class _Reader:
             raise self.damaged(f"it has {size} bytes, fewer than any safetensors file")
         (length,) = struct.unpack("<Q", start)
         if length > _MAX_HEADER or 8 + length > size:
-            if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
-                raise RuntimeError(
-                    f"load: {self.name!r} is a pickle as PyTorch writes it, not a safetensors file; save the state "
-                    "dict by safetensors.torch.save_file there, and load that"
-                )
+            if start[:1] == b"\x80":
+                raise RuntimeError(f"load: {self.name!r} is a pickle, but not one that torch.save writes")
             raise self.damaged(f"its header would be {length:,} bytes of a file of {size:,}")
         text = self.file.read(length)
         if text[:1] != b"{":
@@ -384,11 +238,11 @@ class _Reader:
     def _checked_entry(self, key: str, entry: Any) -> tuple[int, int, str, Any, list[int]]:
         if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
             raise self.damaged(f"the header's entry of {key!r} is incomplete")
-        if entry["dtype"] not in _DTYPES:
+        if entry["dtype"] not in DTYPES:
             raise RuntimeError(f"load: {self.name!r}: tensor {key!r} has the dtype {entry['dtype']!r}, unknown here")
-        dtype = _DTYPES[entry["dtype"]]
+        dtype = DTYPES[entry["dtype"]]
         shape, offsets = entry["shape"], entry["data_offsets"]
-        if not (_are_counts(shape) and _are_counts(offsets) and len(offsets) == 2):
+        if not (are_counts(shape) and are_counts(offsets) and len(offsets) == 2):
             raise self.damaged(f"shape or place of {key!r} are not whole numbers from 0 on")
         begin, end = offsets
         expected = math.prod(shape) * dtype.itemsize
@@ -409,15 +263,7 @@ class _Reader:
         return (data.ne(0) if dtype is _C.bool else data.view(dtype)).reshape(shape)
 
     def _placed(self, tensor: Tensor, saved: str) -> Tensor:
-        where = self.map_location
-        if callable(where) and not isinstance(where, (str, _C.device)):
-            placed = where(tensor, saved)
-            return tensor if placed is None else placed
-        if isinstance(where, dict):
-            where = where.get(saved, saved)
-        elif where is None:
-            where = saved
-        return tensor.to(where)
+        return placed(tensor, saved, self.map_location)
 
     def _decode(self, node: Any) -> Any:
         if not isinstance(node, (dict, list)):
@@ -447,7 +293,7 @@ class _Reader:
             return base64.b64decode(value, validate=True)
         if kind == "float":
             return float(value)
-        if kind == "dtype" and value in _ALL_DTYPES:
+        if kind == "dtype" and value in ALL_DTYPES:
             return getattr(_C, value)
         if kind == "device":
             return _C.device(value)
@@ -467,14 +313,14 @@ class _Reader:
             tensor = self.made[storage] = self._placed(self.tensors[name], storage[1])
         if "view" in node:
             size, stride, offset = node["view"]
-            if not (_are_counts(size) and _are_counts(stride) and _are_counts([offset]) and len(size) == len(stride)):
+            if not (are_counts(size) and are_counts(stride) and are_counts([offset]) and len(size) == len(stride)):
                 raise ValueError(f"the view into {name!r} is not made of whole numbers from 0 on")
             last = offset + sum((n - 1) * step for n, step in zip(size, stride))
             if 0 not in size and last >= tensor.numel():
                 raise ValueError(f"a view reaches element {last} of {name!r}, which has {tensor.numel()}")
             tensor = tensor.as_strided(size, stride, offset)
         if node.get("parameter"):
-            from .nn.parameter import Parameter
+            from ..nn.parameter import Parameter
 
             tensor = Parameter(tensor, requires_grad=bool(node.get("requires_grad")))
         elif node.get("requires_grad"):
@@ -488,7 +334,3 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(entries) != len(pairs):
         raise ValueError("a name stands in it twice")
     return entries
-
-
-def _are_counts(values: Any) -> bool:
-    return isinstance(values, list) and all(type(value) is int and 0 <= value < 1 << 62 for value in values)

@@ -1,0 +1,5 @@
+"""AdamW at its place in PyTorch; it stands in adam.py."""
+
+from .adam import AdamW
+
+__all__ = ["AdamW"]
