@@ -11,7 +11,7 @@ if not TYPE_CHECKING:
 
 
 def is_available() -> bool:
-    """False: Intel's MKL is not used."""
+    """False: it is not used."""
     return False
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import _names
+from .mkl import VERBOSE_OFF as VERBOSE_OFF
+from .mkl import VERBOSE_ON as VERBOSE_ON
+from .mkl import is_available as is_available
+from .mkl import verbose as verbose
 
 enabled = True
 deterministic = True
@@ -12,22 +16,3 @@ allow_tf32 = False
 
 if not TYPE_CHECKING:
     __getattr__ = _names.absent(__name__)
-
-
-def is_available() -> bool:
-    """False: oneDNN is not used."""
-    return False
-
-
-VERBOSE_OFF = 0
-VERBOSE_ON = 1
-
-
-class verbose:  # noqa: N801
-    """A context that changes nothing; TESSEL_VERBOSE=1 prints every kernel that runs."""
-
-    def __init__(self, enable: int) -> None: ...
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...

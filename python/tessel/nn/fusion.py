@@ -1,7 +1,7 @@
 """Neighbours that run as one: a product (Linear) and the activation module behind it, in one pass over the result.
 
-The engine gives the two together the bits and the graph that they have apart, so nothing could tell but somebody who stands
-between them: a hook, a subclass, a forward put in the place of ours. Where anybody does, they are called apart.
+The engine gives the two together the bits and the graph that they have apart, so nothing could tell but somebody who
+stands between them: a hook, a subclass, a forward put in the place of ours. Where anybody does, they are called apart.
 """
 
 from __future__ import annotations
