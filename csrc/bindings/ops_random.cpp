@@ -138,6 +138,16 @@ void add_distributions() {
       +[](const Tensor& rate, Generator* g) { return poisson(rate, *g); }, "Counts of the rates that the input says.",
       kFunction);
   add_op(
+      "binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor",
+      +[](const Tensor& n, const Tensor& p, Generator* g) { return binomial(n, p, *g); },
+      "Successes in count trials of probability prob.", kFunction);
+  add_op(
+      "_standard_gamma(Tensor input, Generator? generator=None) -> Tensor",
+      +[](const Tensor& alpha, Generator* g) { return standard_gamma(alpha, *g); },
+      "Gamma numbers of these concentrations and rate 1, differentiable.", kFunction);
+  add_op("_standard_gamma_grad(Tensor input, Tensor output) -> Tensor", &standard_gamma_backward,
+         "How gamma numbers move with their concentration.", kFunction);
+  add_op(
       "multinomial(Tensor input, int num_samples, bool replacement=False, *, Generator? generator=None, "
       "Tensor? out=None) -> Tensor",
       &places, "Places drawn with the probabilities that each row's weights give.");

@@ -56,6 +56,9 @@ Tensor& random_(Tensor& x, std::optional<int64_t> from, std::optional<int64_t> t
 Tensor bernoulli(const Tensor& p, Generator& generator);
 Tensor normal(const Tensor& mean, const Tensor& std, Generator& generator);  // the sizes of both, broadcast
 Tensor poisson(const Tensor& rate, Generator& generator);
+Tensor binomial(const Tensor& count, const Tensor& p, Generator& generator);
+Tensor standard_gamma(const Tensor& alpha, Generator& generator);   // differentiable: as alpha moves, its quantiles do
+Tensor standard_gamma_backward(const Tensor& alpha, const Tensor& x);
 Tensor randperm(int64_t n, DType dtype, Device device, Generator& generator);
 Tensor multinomial(const Tensor& weights, int64_t count, bool replacement, Generator& generator);
 Tensor dropout(const Tensor& x, double p, bool training, bool inplace = false);

@@ -200,68 +200,13 @@ Tensor normal(const Tensor& mean, const Tensor& std, Generator& generator) {
   return add_(y, mean);
 }
 
-// ---- poisson: an element takes as many words of its own stream as its rejections ask for
-
-namespace {
-
-struct Words {
-  Draw draw;
-  uint64_t element, numel;
-  double next() {
-    const RandomWide w = random_wide(draw.seed, draw.offset, element);
-    element += numel;
-    return random_positive(w);
-  }
-};
-
-// Below 10: the number of uniform factors until their product falls under exp(-rate). From 10 on: W. Hoermann, "The
-// transformed rejection method for generating Poisson random variables", 1993, algorithm PTRS.
-double poisson_number(double rate, Words words) {
-  if (rate < 10) {
-    const double limit = std::exp(-rate);
-    double product = words.next(), n = 0;
-    for (; product > limit; ++n) product *= words.next();
-    return n;
-  }
-  const double b = 0.931 + 2.53 * std::sqrt(rate), a = -0.059 + 0.02483 * b;
-  const double inverse_alpha = 1.1239 + 1.1328 / (b - 3.4), v_r = 0.9277 - 3.6224 / (b - 2), log_rate = std::log(rate);
-  for (;;) {
-    const double u = words.next() - 0.5, v = words.next(), us = 0.5 - std::abs(u);
-    const double k = std::floor((2 * a / us + b) * u + rate + 0.43);
-    if (us >= 0.07 && v <= v_r) return k;
-    if (k < 0 || (us < 0.013 && v > us)) continue;
-    if (std::log(v) + std::log(inverse_alpha) - std::log(a / (us * us) + b) <=
-        -rate + k * log_rate - std::lgamma(k + 1))
-      return k;
-  }
-}
+// ---- multinomial
 
 // Runs f(begin, end) over [0, n) in pieces.
-template <class F> void in_parallel(int64_t n, int64_t grain, F f) {
+template <class F> static void in_parallel(int64_t n, int64_t grain, F f) {
   parallel_for(
       n, grain, [](void* context, int64_t begin, int64_t end, int) { (*static_cast<F*>(context))(begin, end); }, &f);
 }
-
-}  // namespace
-
-Tensor poisson(const Tensor& rate, Generator& generator) {
-  check_floating("poisson", rate.dtype());
-  NoGrad no_grad;
-  check(rate.numel() == 0 || item(all(ge(rate, wrapped_number(0)))).as_int() != 0,
-        "poisson: invalid Poisson rate, expected rate to be non-negative");
-  Tensor rates = contiguous(to(rate, DType::float64, Device{})), y = empty(rate.sizes(), DType::float64);
-  const double* r = rates.data_as<double>();
-  double* out = y.data_as<double>();
-  const Draw draw = generator.draw();
-  const auto numel = static_cast<uint64_t>(y.numel());
-  in_parallel(y.numel(), 1024, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      out[i] = r[i] == 0 ? 0 : poisson_number(r[i], {draw, static_cast<uint64_t>(i), numel});
-  });
-  return to(y, rate.dtype(), rate.device());
-}
-
-// ---- multinomial
 
 namespace {
 

@@ -24,6 +24,8 @@ _LAZY = {
         distributions fft func hpu hub jit linalg mps mtia multiprocessing nn npu onnx optim profiler random
         serialization special testing utils version xpu""".split()
     },
+    "_standard_gamma": "_C:_standard_gamma",
+    "_standard_gamma_grad": "_C:_standard_gamma_grad",
     "autocast": "amp:autocast",
     "compile": "compiler:compile",
     "finfo": "_limits:finfo",

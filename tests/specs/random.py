@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import FLOATS, Dtype, Spec, case, error, positive, rand
+from . import FLOATS, Dtype, Spec, case, error, given, positive, rand
 
 
 def drawn(name, cases, **more):
@@ -68,6 +68,7 @@ SPECS = [
         errors=[error(RuntimeError, ".*", positive(3), 5), error(RuntimeError, ".*", rand(3, low=-2.0, high=-1.0), 1)],
     ),
     drawn("poisson", [case(positive(3, 4))]),
+    drawn("binomial", [case(given([[3.0, 20.0, 0.0, 100.0]]), positive(3, 4, low=0.1, high=0.9))]),
     inplace("uniform_", (-2.0, 3.0), errors=[error(RuntimeError, ".*", rand(3), 2.0, 1.0)]),
     inplace("normal_", (1.0, 2.0), errors=[error(RuntimeError, ".*", rand(3), 0.0, -1.0)]),
     inplace("bernoulli_", (0.3,), errors=[error(RuntimeError, ".*", rand(3), 1.5)]),
