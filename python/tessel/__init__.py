@@ -35,6 +35,7 @@ _LAZY = {
     "load": "serialization:load",
     "save": "serialization:save",
     "set_printoptions": "_tensor_str:set_printoptions",
+    "vmap": "func:vmap",
     **{
         f"{kind}Tensor": f"_legacy:{kind}Tensor"
         for kind in "Float Double Half BFloat16 Long Int Short Char Byte Bool".split()

@@ -20,6 +20,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "function",
     "functional",
     "grad",
@@ -37,6 +38,7 @@ __all__ = [
 _LAZY = {
     "anomaly_mode": "anomaly_mode",
     "detect_anomaly": "anomaly_mode:detect_anomaly",
+    "forward_ad": "forward_ad",
     "functional": "functional",
     "gradcheck": "checks:gradcheck",
     "gradgradcheck": "checks:gradgradcheck",
@@ -47,7 +49,7 @@ _LAZY = {
 
 
 if TYPE_CHECKING:  # a checker sees the names; at run time they load when first used
-    from . import anomaly_mode, functional, graph, profiler
+    from . import anomaly_mode, forward_ad, functional, graph, profiler
     from .anomaly_mode import detect_anomaly, set_detect_anomaly
     from .checks import gradcheck, gradgradcheck
 else:

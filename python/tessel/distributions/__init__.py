@@ -4,6 +4,9 @@ The names are PyTorch's. A distribution checks its parameters, and the values it
 (validate_args=False, or Distribution.set_default_validate_args).
 """
 
+from typing import TYPE_CHECKING
+
+from .. import _names
 from . import constraints, transforms
 from .bernoulli import Bernoulli
 from .beta import Beta
@@ -48,6 +51,9 @@ from .transforms import *  # noqa: F403
 from .uniform import Uniform
 from .von_mises import VonMises
 from .weibull import Weibull
+
+if not TYPE_CHECKING:
+    __getattr__ = _names.absent(__name__)
 
 __all__ = [
     "Bernoulli",
