@@ -68,7 +68,8 @@ def vmap(
 ) -> Callable:
     """func, called with one slice after another along in_dims; its results stacked along out_dims.
 
-    in_dims: a dimension for all inputs, None for what every call gets whole, or a nesting of these like the inputs'.
+    in_dims: a dimension for all inputs, None for what every call gets whole (as it does keyword arguments), or a nesting
+    of these like the inputs'.
     out_dims: likewise, of the results. randomness: "different" numbers in each call, the "same" in all, or an "error"
     where numbers are drawn. chunk_size changes nothing: there is one call for each slice.
     """
@@ -87,7 +88,7 @@ def vmap(
             raise ValueError("vmap: got no inputs to map over; perhaps the function takes none")
         given, form = tree_flatten(args)
         named, named_form = tree_flatten(kwargs)
-        dims = _dims_of(args, in_dims) + [0 if isinstance(x, Tensor) else None for x in named]
+        dims = _dims_of(args, in_dims) + [None] * len(named)
         leaves = given + named
         dims, count = _checked_dims(leaves, dims)
         if count == 0:
