@@ -68,7 +68,7 @@ def vmap(
 ) -> Callable:
     """func, called with one slice after another along in_dims; its results stacked along out_dims.
 
-    in_dims: a dimension for all inputs, None for what every call gets whole (as it does keyword arguments), or a nesting
+    in_dims: a dimension for all inputs, None for what every call gets whole (like keyword arguments), or a nesting
     of these like the inputs'.
     out_dims: likewise, of the results. randomness: "different" numbers in each call, the "same" in all, or an "error"
     where numbers are drawn. chunk_size changes nothing: there is one call for each slice.
