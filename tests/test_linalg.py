@@ -132,3 +132,15 @@ def test_low_precision_is_refused():
     for op in (torch.linalg.inv, torch.linalg.qr, torch.linalg.eigh, torch.linalg.cholesky):
         with pytest.raises(RuntimeError, match="Low precision"):
             op(torch.eye(2, dtype=torch.bfloat16))
+
+
+def test_low_rank():
+    torch.manual_seed(0)
+    a = drawn(30, 3) @ drawn(3, 12)
+    for x in (a, a.mT):
+        u, s, v = torch.svd_lowrank(x, q=4)
+        close((u * s) @ v.mT, x, 1e-7, 1e-7)
+    u, s, v = torch.pca_lowrank(a, q=4)
+    close((u * s) @ v.mT, a - a.mean(0), 1e-7, 1e-7)
+    with pytest.raises(ValueError, match="pca_lowrank: q"):
+        torch.pca_lowrank(a, q=13)

@@ -33,8 +33,10 @@ _LAZY = {
     "get_printoptions": "_tensor_str:get_printoptions",
     "iinfo": "_limits:iinfo",
     "load": "serialization:load",
+    "pca_lowrank": "_lowrank:pca_lowrank",
     "save": "serialization:save",
     "set_printoptions": "_tensor_str:set_printoptions",
+    "svd_lowrank": "_lowrank:svd_lowrank",
     "vmap": "func:vmap",
     **{
         f"{kind}Tensor": f"_legacy:{kind}Tensor"

@@ -25,6 +25,8 @@ from .settings import _check_not_implemented as _check_not_implemented
 from .settings import _check_type as _check_type
 from .settings import _check_value as _check_value
 from . import _dynamo as _dynamo
+from ._C import _standard_gamma as _standard_gamma
+from ._C import _standard_gamma_grad as _standard_gamma_grad
 from . import _utils as _utils
 from . import accelerator as accelerator
 from .settings import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
@@ -35,8 +37,10 @@ from .settings import compiled_with_cxx11_abi as compiled_with_cxx11_abi
 from . import compiler as compiler
 from . import cuda as cuda
 from . import distributed as distributed
+from . import distributions as distributions
 from ._limits import finfo as finfo
 from .random import fork_rng as fork_rng
+from . import func as func
 from .settings import get_deterministic_debug_mode as get_deterministic_debug_mode
 from .settings import get_float32_matmul_precision as get_float32_matmul_precision
 from .settings import get_num_interop_threads as get_num_interop_threads
@@ -58,6 +62,7 @@ from . import nn as nn
 from . import npu as npu
 from . import onnx as onnx
 from . import optim as optim
+from ._lowrank import pca_lowrank as pca_lowrank
 from . import profiler as profiler
 from . import random as random
 from .serialization import save as save
@@ -69,11 +74,13 @@ from .settings import set_flush_denormal as set_flush_denormal
 from .settings import set_num_interop_threads as set_num_interop_threads
 from ._tensor_str import set_printoptions as set_printoptions
 from .settings import set_warn_always as set_warn_always
+from ._lowrank import svd_lowrank as svd_lowrank
 from . import testing as testing
 from .settings import typename as typename
 from .settings import use_deterministic_algorithms as use_deterministic_algorithms
 from . import utils as utils
 from . import version as version
+from .func import vmap as vmap
 from . import xpu as xpu
 
 __version__: str
