@@ -165,3 +165,20 @@ def test_instance_norm_keeps_statistics():
     close(y.mean((2, 3)), np.zeros((2, 3)))
     close(norm.running_mean, 0.5 * x.numpy().mean((2, 3)).mean(0))
     close(norm.eval()(x[0]), norm(x)[0])
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_a_norm_behind_a_residual_connection_has_the_bits_it_has_apart(norm_first):
+    torch.manual_seed(0)
+    layer = nn.TransformerDecoderLayer(16, 2, 32, dropout=0.1, batch_first=True, norm_first=norm_first)
+    x, memory = torch.randn(2, 7, 16, requires_grad=True), torch.randn(2, 5, 16)
+
+    def run():
+        torch.manual_seed(1)
+        leaves = [x, *layer.parameters()]
+        return torch.autograd.grad(layer(x, memory).square().sum(), leaves)
+
+    together = run()
+    for norm in (layer.norm1, layer.norm2, layer.norm3):
+        norm.register_forward_hook(lambda *_: None)  # whoever looks in between sees the sum
+    assert all(torch.equal(a, b) for a, b in zip(together, run()))

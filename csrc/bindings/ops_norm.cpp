@@ -33,6 +33,10 @@ void bind_rows() {
   add_op("native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)",
          +[](const Tensor& x, const Dims& shape, const Tensor& w, const Tensor& b, double eps) { return triple(native_layer_norm(x, shape, w, b, eps), {&w, &b}); }, "layer_norm with the mean and 1 / sqrt(var + eps) of each row.", kFunction);
   add_op("rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor", &rms_norm, "x / sqrt(mean(x^2) + eps) * weight over the last dimensions.", kFunction | kNN);
+  add_op("add_layer_norm(Tensor input, Tensor residual, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> (Tensor, Tensor)", &add_layer_norm,
+         "layer_norm(input + residual) and the sum, in one pass: the same values and gradients as one after the other.", kPrivate);
+  add_op("add_rms_norm(Tensor input, Tensor residual, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> (Tensor, Tensor)", &add_rms_norm,
+         "rms_norm(input + residual) and the sum, in one pass: the same values and gradients as one after the other.", kPrivate);
   add_op("group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor", +[](const Tensor& x, int64_t groups, const Tensor& w, const Tensor& b, double eps) {
     check(x.dim() >= 2, "group_norm: Expected at least 2 dimensions for input tensor but received ", x.dim());
     if (groups > 0) check_many("group_norm", x, x.size(0) * (x.size(1) / groups) * spatial(x), "value per channel");

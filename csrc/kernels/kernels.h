@@ -273,7 +273,9 @@ struct RowNormArgs {
   double eps;
   const void *x, *weight, *bias;          // weight and bias may be null
   void *y, *mean, *rstd;                  // mean (null where not centred) and rstd are written forward, read backward
-  const void* dy;                         // backward
+  const void* residual;                   // CPU: where not null, sum = x + residual is written and stands for x
+  void* sum;
+  const void *dy, *dsum;                  // backward; dsum, which dx takes along, may be null
   void *dx, *dweight, *dbias;             // null where not wanted; dbias only beside dweight
 };
 

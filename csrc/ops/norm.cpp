@@ -41,8 +41,14 @@ RowNormArgs row_args(const Rows& r, const Tensor& x) {
   return args;
 }
 
+// Which of dx, dweight and dbias somebody wants.
+struct Wanted {
+  bool of[3];
+  bool operator[](int i) const { return of[i]; }
+};
+
 // dx, dweight and dbias in recorded ops: x seen as [rounds, groups, weights of a row, inner].
-Grads row_norm_algebra(const Rows& r, const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& bias, Needs needs) {
+Grads row_norm_algebra(const Rows& r, const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& bias, Wanted needs) {
   Dims shape{r.rows / r.groups, r.groups, r.n / r.inner, r.inner}, along{2, 3}, across{0, 3};
   DType type = statistics_type(x);
   Tensor a = reshape(to_dtype(x, type), shape), g = reshape(to_dtype(dy, type), shape), d = r.centred ? a - mean(a, along, true) : a;
@@ -57,15 +63,20 @@ Grads row_norm_algebra(const Rows& r, const Tensor& dy, const Tensor& x, const T
   return {dx, dw, db};
 }
 
-Grads row_norm_backward(const Rows& r, const Tensor& dy_, const Tensor& x_, const Tensor& weight, const Tensor& bias, const Tensor& mean, const Tensor& rstd, Needs needs) {
-  if (grad_enabled()) return row_norm_algebra(r, dy_, x_, weight, bias, needs);
-  Tensor dy = in_order(dy_), x = in_order(x_), w = parameter(weight, x), dx, dw, db;
+// `dsum`, which may be undefined, is what else arrives at x: dx takes it along.
+Grads row_norm_backward(const Rows& r, const Tensor& dy_, const Tensor& x_, const Tensor& weight, const Tensor& bias, const Tensor& mean, const Tensor& rstd, Wanted needs, const Tensor& dsum_ = {}) {
+  if (grad_enabled()) {
+    Grads grads = row_norm_algebra(r, dy_, x_, weight, bias, needs);
+    if (needs[0] && dsum_.defined()) grads[0] = to_dtype(grads[0], dsum_.dtype()) + dsum_;
+    return grads;
+  }
+  Tensor dy = in_order(dy_), x = in_order(x_), w = parameter(weight, x), dsum = dsum_.defined() ? in_order(dsum_) : dsum_, dx, dw, db;
   DType type = statistics_type(x);
   if (needs[0]) dx = empty(x.sizes(), x.dtype(), x.device());
   if (needs[1] || needs[2]) dw = empty((weight.defined() ? weight : bias).sizes(), type, x.device());
   if (needs[2]) db = empty(bias.sizes(), type, x.device());
   RowNormArgs args = row_args(r, x);
-  args.x = x.data(), args.weight = data_of(w), args.mean = const_cast<void*>(data_of(mean)), args.rstd = rstd.data(), args.dy = dy.data();
+  args.x = x.data(), args.weight = data_of(w), args.mean = const_cast<void*>(data_of(mean)), args.rstd = rstd.data(), args.dy = dy.data(), args.dsum = data_of(dsum);
   args.dx = const_cast<void*>(data_of(dx)), args.dweight = const_cast<void*>(data_of(dw)), args.dbias = const_cast<void*>(data_of(db));
   Scratch scratch(kernels(x).row_norm_backward_scratch(args), x.device());
   run(r.name, x, x.numel() * 2, kernels(x).row_norm_backward, args, scratch.data());
@@ -82,9 +93,32 @@ Normalised row_norm(const Rows& r, const Tensor& x_, const Tensor& weight, const
   run(r.name, x, x.numel(), kernels(x).row_norm, args);
   if (Node* node = record(r.name, y, {x_, weight, bias}))
     node->backward = [r, x = Saved(x_), weight = Saved(weight), bias, mean, rstd](const Tensor& dy, Needs needs) -> Grads {
-      return row_norm_backward(r, dy, x(), weight(), bias, mean, rstd, needs);
+      return row_norm_backward(r, dy, x(), weight(), bias, mean, rstd, {needs[0], needs[1], needs[2]});
     };
   return {y, mean, rstd};
+}
+
+// y = norm(x + residual), and the sum: on the CPU in one pass over x and residual, which lie alike.
+std::tuple<Tensor, Tensor> add_row_norm(const Rows& r, const Tensor& x, const Tensor& residual, const Tensor& weight, const Tensor& bias, const Dims& statistics) {
+  Tensor w = parameter(weight, x), b = parameter(bias, x), sum = empty(x.sizes(), x.dtype()), y = empty(x.sizes(), x.dtype());
+  Tensor rstd = empty(statistics, statistics_type(x)), mean = r.centred ? empty(statistics, statistics_type(x)) : Tensor();
+  RowNormArgs args = row_args(r, x);
+  args.x = x.data(), args.residual = residual.data(), args.sum = sum.data(), args.weight = data_of(w), args.bias = data_of(b);
+  args.y = y.data(), args.mean = const_cast<void*>(data_of(mean)), args.rstd = rstd.data();
+  run(r.name, x, x.numel(), kernels(x).row_norm, args);
+  const Tensor ys[] = {y, sum}, inputs[] = {x, residual, weight, bias};
+  if (Node* node = record(r.name, std::span<const Tensor>(ys), std::span<const Tensor>(inputs)))
+    node->backward = [r, sum = SavedOutput(sum, 1), weight = Saved(weight), bias, mean, rstd](std::span<const Tensor> dys, Needs needs) -> Grads {
+      if (!dys[0].defined()) return {dys[1], dys[1]};
+      Grads grads = row_norm_backward(r, dys[0], sum(), weight(), bias, mean, rstd, {needs[0] || needs[1], needs[2], needs[3]}, dys[1]);
+      return {grads[0], grads[0], grads[1], grads[2]};
+    };
+  return {y, sum};
+}
+
+// Whether one pass can make x + residual: neither is broadcast, converted or turned.
+bool lie_alike(const Tensor& x, const Tensor& residual) {
+  return x.sizes() == residual.sizes() && x.dtype() == residual.dtype() && x.device().is_cpu() && residual.device().is_cpu() && x.is_contiguous() && residual.is_contiguous();
 }
 
 // Normalisation over the last dimensions, which `shape` repeats.
@@ -206,6 +240,25 @@ Tensor rms_norm(const Tensor& x, const Dims& shape, const Tensor& weight, std::o
   double least = x.dtype() == DType::float64 ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
   Rows rows = rows_over("rms_norm", x, shape, weight, {}, false, eps.value_or(least));
   return row_norm(rows, x, weight, {}, ones_at_end(x.sizes(), shape.size())).y;
+}
+
+std::tuple<Tensor, Tensor> add_layer_norm(const Tensor& x, const Tensor& residual, const Dims& shape, const Tensor& weight, const Tensor& bias, double eps) {
+  if (!lie_alike(x, residual)) {
+    Tensor sum = x + residual;
+    return {layer_norm(sum, shape, weight, bias, eps), sum};
+  }
+  Rows rows = rows_over("add_layer_norm", x, shape, weight, bias, true, eps);
+  return add_row_norm(rows, x, residual, weight, bias, ones_at_end(x.sizes(), shape.size()));
+}
+
+std::tuple<Tensor, Tensor> add_rms_norm(const Tensor& x, const Tensor& residual, const Dims& shape, const Tensor& weight, std::optional<double> eps) {
+  if (!lie_alike(x, residual)) {
+    Tensor sum = x + residual;
+    return {rms_norm(sum, shape, weight, eps), sum};
+  }
+  double least = x.dtype() == DType::float64 ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
+  Rows rows = rows_over("add_rms_norm", x, shape, weight, {}, false, eps.value_or(least));
+  return add_row_norm(rows, x, residual, weight, {}, ones_at_end(x.sizes(), shape.size()));
 }
 
 // ---- over groups of channels

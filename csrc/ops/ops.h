@@ -409,6 +409,9 @@ Normalised native_group_norm(const Tensor& x, int64_t groups, const Tensor& weig
 Normalised native_batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean, const Tensor& running_var, bool training, double momentum, double eps);
 Tensor layer_norm(const Tensor& x, const Dims& shape, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
 Tensor rms_norm(const Tensor& x, const Dims& shape, const Tensor& weight = {}, std::optional<double> eps = {});
+// What follows a residual connection: the norm of x + residual, and x + residual.
+std::tuple<Tensor, Tensor> add_layer_norm(const Tensor& x, const Tensor& residual, const Dims& shape, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
+std::tuple<Tensor, Tensor> add_rms_norm(const Tensor& x, const Tensor& residual, const Dims& shape, const Tensor& weight = {}, std::optional<double> eps = {});
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
 Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean, const Tensor& running_var, bool training, double momentum, double eps);
 Tensor instance_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean, const Tensor& running_var, bool use_input_stats, double momentum, double eps);

@@ -76,6 +76,11 @@ FROZEN = rand(C).const, positive(C).const
 FAR = given([[1e4, 1e4 + 1e-3, 1e4 - 1e-3, 1e4 + 2e-3]])
 
 
+def added(norm):
+    """norm(x + residual, ...) and the sum."""
+    return lambda x, residual, *rest, **more: (norm(x + residual, *rest, **more), x + residual)
+
+
 def native(name, reference, cases, **more):
     """With the moments; their own gradient is nobody's, so the gradients stand with the plain ops."""
     more = {"method": False, "differentiable": False, **more}
@@ -155,6 +160,38 @@ SPECS = [
         [case(rand(3, 4)), case(rand(3, 4), dim=0), case(rand(3, 4), p=1.0)],
         method=False,
         tolerance=TOLERANCE,
+    ),
+    Spec(
+        "_C._ops.add_layer_norm",
+        added(layer_norm),
+        [
+            case(rand(4, 5), rand(4, 5), (5,), rand(5), rand(5)),
+            case(rand(2, 3, 4), rand(2, 3, 4), (3, 4)),
+            case(rand(4, 5), rand(5), (5,), rand(5)),
+            case(rand(2, 133), rand(2, 133), (133,), None, rand(133), eps=0.1),
+            case(rand(0, 5), rand(0, 5), (5,)),
+        ],
+        out=False,
+        method=False,
+        tolerance={**TOLERANCE, "float64": (1e-6, 1e-6)},
+        large=case(rand(150, 501), rand(150, 501), (501,), rand(501), rand(501)),
+        bench=[case(rand(64, 768), rand(64, 768), (768,), rand(768), rand(768))],
+        errors=[error(RuntimeError, ".*5", rand(3, 4), rand(3, 4), (5,))],
+    ),
+    Spec(
+        "_C._ops.add_rms_norm",
+        added(rms_norm),
+        [
+            case(rand(4, 5), rand(4, 5), (5,), rand(5), eps=1e-5),
+            case(rand(2, 3, 4), rand(2, 3, 4), (4,), eps=1e-3),
+            case(rand(4, 5), rand(4, 1), (5,), eps=1e-3),
+        ],
+        out=False,
+        method=False,
+        tolerance=TOLERANCE,
+        large=case(rand(150, 501), rand(150, 501), (501,), rand(501), eps=1e-5),
+        bench=[case(rand(64, 768), rand(64, 768), (768,), rand(768))],
+        errors=[error(RuntimeError, ".*5", rand(3, 4), rand(3, 4), (5,))],
     ),
     native(
         "native_layer_norm",

@@ -56,11 +56,20 @@ template <class T> inline Weights<T> weights_from(const RowNormArgs& args, const
   return {w ? (const RealOf<T>*)w + first : nullptr, args.inner == 1, VecOf<T>(otherwise)};
 }
 
+// The row of sum = x + residual, whose denormals are those of any other addition.
+template <class T> inline const T* add_residual(const RowNormArgs& args, int64_t row) {
+  Gradual gradual;
+  const T *x = (const T*)args.x + row * args.n, *residual = (const T*)args.residual + row * args.n;
+  T* sum = (T*)args.sum + row * args.n;
+  each<T>(args.n, [=](int64_t i, int lanes) { put(get(x + i, lanes) + get(residual + i, lanes), sum + i, lanes); });
+  return sum;
+}
+
 // One row, forward. What the passes read is x, or `kept`, its floats, if that is not null and the first pass fills it.
 template <class T, class R> inline void forward_row(const RowNormArgs& args, int64_t row, [[maybe_unused]] R* kept) {
   using V = VecOf<T>;
   const int64_t n = args.n;
-  const T* x = (const T*)args.x + row * n;
+  const T* x = args.residual ? add_residual<T>(args, row) : (const T*)args.x + row * n;
   T* y = (T*)args.y + row * n;
   constexpr bool keeps = !same<T, R>;
   auto read = [=](int64_t i, int lanes) {
@@ -207,12 +216,13 @@ template <class T> struct RowBackward {
     });
     if (!args.dx) return;
     T* dx = (T*)args.dx + row * n;
+    const T* dsum = args.dsum ? (const T*)args.dsum + row * n : nullptr;
     V mean_g = V(args.centred ? sum / double(n) : 0), mean_hat = V(sum_hat / double(n));
     each_span(args, row, [&](int64_t first, int64_t length, int64_t number) {
       auto w = weights_from<T>(args, args.weight, number, 1);
       each<T>(length, [=](int64_t i, int lanes) {
-        V g = get(dy + first + i, lanes) * w(i, lanes);
-        put(scale * (g - mean_g - xhat(first + i, lanes) * mean_hat), dx + first + i, lanes);
+        V g = get(dy + first + i, lanes) * w(i, lanes), d = scale * (g - mean_g - xhat(first + i, lanes) * mean_hat);
+        put(dsum ? d + get(dsum + first + i, lanes) : d, dx + first + i, lanes);
       });
     });
   }

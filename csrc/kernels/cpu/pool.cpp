@@ -108,6 +108,18 @@ template <class T, class F> inline void with_values(const T* from, int64_t n, in
   f(from);
 }
 
+// The results of a row: 16-bit ones by whole vectors.
+template <class T, class S> inline void store_row(T* to, const S* values, int64_t n) {
+  if constexpr (sizeof(T) == 2 && !same<T, int16_t>) {
+    using V = Vec<float>;
+    int64_t i = 0;
+    for (; i + V::width <= n; i += V::width) V::load(values + i).store(to + i);
+    if (i < n) V::load(values + i, int(n - i)).store(to + i, int(n - i));
+  } else {
+    for (int64_t i = 0; i < n; ++i) Value<T>::store(to + i, values[i]);
+  }
+}
+
 // ---- max: a later element wins when it is greater or a NaN, as PyTorch has it. Place counts elements, or is Nowhere where
 // nobody asks which of them won.
 struct Nowhere {};
@@ -147,7 +159,7 @@ template <class T, class Place> void max_plane(const PoolArgs& p, const T* x, T*
           });
         });
         const int64_t out = flat(p.out, o0, o1, begin);
-        for (int64_t o = begin; o < end; ++o) Value<T>::store(y + out + o - begin, best[o - begin]);
+        store_row(y + out, best, end - begin);
         if constexpr (placed)
           for (int64_t o = begin; o < end; ++o) indices[out + o - begin] = int64_t(place[o - begin]);
       }
@@ -196,8 +208,8 @@ template <class T> void average_plane(const PoolArgs& p, const T* x, T* y) {
           });
         });
         const Window w0 = window(p, 0, o0), w1 = window(p, 1, o1);
-        for (int64_t o = begin; o < end; ++o)
-          Value<T>::store(y + flat(p.out, o0, o1, o), sum[o - begin] / S(divisor(p, w0, w1, window(p, 2, o))));
+        for (int64_t o = begin; o < end; ++o) sum[o - begin] /= S(divisor(p, w0, w1, window(p, 2, o)));
+        store_row(y + flat(p.out, o0, o1, begin), sum, end - begin);
       }
 }
 

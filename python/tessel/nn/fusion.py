@@ -1,4 +1,5 @@
-"""Neighbours that run as one: a product (Linear) and the activation module behind it, in one pass over the result.
+"""Neighbours that run as one: a product (Linear) and the activation module behind it, in one pass over the result, and a
+residual connection and the norm behind it.
 
 The engine gives the two together the bits and the graph that they have apart, so nothing could tell but somebody who
 stands between them: a hook, a subclass, a forward put in the place of ours. Where anybody does, they are called apart.
@@ -15,8 +16,9 @@ from . import functional as F
 from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
 from .linear import Linear
 from .module import Module, _tell_where
+from .normalization import LayerNorm, RMSNorm
 
-__all__ = ["PRODUCTS", "activation_of", "run_together"]
+__all__ = ["PRODUCTS", "activation_of", "add_norm", "run_together"]
 
 
 class _Known(NamedTuple):
@@ -40,6 +42,18 @@ _ACTIVATIONS: dict[type, _Known] = {  # the name of the function, and whether it
     Tanh: _Known(Tanh.forward, lambda module: ("tanh", False)),
 }
 _FUNCTIONS = {id(getattr(F, name)): name for name in ("gelu", "relu", "sigmoid", "silu", "tanh")}
+_NORMS: dict[type[Module], _Known] = {
+    LayerNorm: _Known(
+        LayerNorm.forward,
+        lambda norm, x, more: _C._ops.add_layer_norm(
+            x, more, norm.normalized_shape, norm.weight, norm.bias, norm.eps
+        ),
+    ),
+    RMSNorm: _Known(
+        RMSNorm.forward,
+        lambda norm, x, more: _C._ops.add_rms_norm(x, more, norm.normalized_shape, norm.weight, norm.eps),
+    ),
+}
 _CALL = Module.__call__
 
 
@@ -74,3 +88,17 @@ def run_together(product: Module, activation: tuple[str, bool], input: Any) -> A
     except Exception as error:
         _tell_where(error, product)
         raise
+
+
+def add_norm(x: Tensor, more: Tensor, norm: Module) -> tuple[Tensor, Tensor]:
+    """norm(x + more), and the sum."""
+    known = _NORMS.get(type(norm))
+    if known is None or not _untouched(norm, known):
+        total = x + more
+        return norm(total), total
+    try:
+        y, total = known.does(norm, x, more)
+    except Exception as error:
+        _tell_where(error, norm)
+        raise
+    return y, total

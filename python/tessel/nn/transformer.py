@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from .. import _C
@@ -12,7 +13,7 @@ from . import functional as F
 from . import init
 from .container import ModuleList
 from .dropout import Dropout
-from .fusion import activation_of, run_together
+from .fusion import activation_of, add_norm, run_together
 from .linear import Linear
 from .module import Module
 from .multihead import MultiheadAttention
@@ -80,9 +81,17 @@ class _Layer(Module):
         hidden = self.activation(self.linear1(x)) if together is None else run_together(self.linear1, together, x)
         return self.linear2(self.dropout(hidden))
 
-    def _residual(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: Module, dropout: Module) -> Tensor:
-        """x + part(x), normalised after the sum or (norm_first) before the part."""
-        return x + dropout(part(norm(x))) if self.norm_first else norm(x + dropout(part(x)))
+    def _residual(self, x: Tensor, *parts: tuple[Callable[[Tensor], Tensor], Module, Module]) -> Tensor:
+        """x + part(x) for each (part, norm, dropout), normalised after the sum or (norm_first) before the part."""
+        if not self.norm_first:
+            for part, norm, dropout in parts:
+                x, _ = add_norm(x, dropout(part(x)), norm)
+            return x
+        y = parts[0][1](x)
+        for (part, _, dropout), (_, norm, _) in pairwise(parts):  # each sum is what the next norm takes
+            y, x = add_norm(x, dropout(part(y)), norm)
+        part, _, dropout = parts[-1]
+        return x + dropout(part(y))
 
 
 class TransformerEncoderLayer(_Layer):
@@ -130,8 +139,9 @@ class TransformerEncoderLayer(_Layer):
         def attend(x: Tensor) -> Tensor:
             return self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, is_causal=is_causal)[0]
 
-        x = self._residual(src, attend, self.norm1, self.dropout1)
-        return self._residual(x, self._feed_forward, self.norm2, self.dropout2)
+        return self._residual(
+            src, (attend, self.norm1, self.dropout1), (self._feed_forward, self.norm2, self.dropout2)
+        )
 
 
 class TransformerDecoderLayer(_Layer):
@@ -188,9 +198,12 @@ class TransformerDecoderLayer(_Layer):
             mask, padding = memory_mask, memory_key_padding_mask
             return self.multihead_attn(x, memory, memory, padding, False, mask, is_causal=memory_is_causal)[0]
 
-        x = self._residual(tgt, attend, self.norm1, self.dropout1)
-        x = self._residual(x, attend_memory, self.norm2, self.dropout2)
-        return self._residual(x, self._feed_forward, self.norm3, self.dropout3)
+        return self._residual(
+            tgt,
+            (attend, self.norm1, self.dropout1),
+            (attend_memory, self.norm2, self.dropout2),
+            (self._feed_forward, self.norm3, self.dropout3),
+        )
 
 
 class TransformerEncoder(Module):
