@@ -45,10 +45,10 @@ HEAD = """\
 import builtins
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, SupportsIndex, TypeVar, overload
+from typing import Any, NamedTuple, SupportsIndex, TypeVar, final, overload
 
 import numpy as _numpy
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
 _bool = builtins.bool
 _int = builtins.int
@@ -56,6 +56,7 @@ _float = builtins.float
 _Number = builtins.int | builtins.float | builtins.complex
 _T = TypeVar("_T")
 
+@final
 class dtype:
     is_floating_point: _bool
     is_complex: _bool
@@ -63,12 +64,17 @@ class dtype:
     itemsize: _int
     def to_real(self) -> dtype: ...
 
+@final
 class layout: ...
+
+@final
 class memory_format: ...
 
 class device:
-    type: str
-    index: _int | None
+    @property
+    def type(self) -> str: ...
+    @property
+    def index(self) -> _int | None: ...
     def __init__(self, type: str | _int | device, index: _int | None = ...) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *args: object) -> None: ...
@@ -76,12 +82,14 @@ class device:
 _dtype = dtype
 _device = device
 
+@final
 class Size(tuple[_int, ...]):
     def __new__(cls, sizes: Iterable[_int] = ...) -> Self: ...
     def numel(self) -> _int: ...
 
 class Generator:
-    device: _device
+    @property
+    def device(self) -> _device: ...
     def __init__(self, device: _device | str = ...) -> None: ...
     def manual_seed(self, seed: _int) -> Self: ...
     def initial_seed(self) -> _int: ...
@@ -91,7 +99,8 @@ class Generator:
     def clone_state(self) -> Generator: ...
 
 class RemovableHandle:
-    id: _int
+    @property
+    def id(self) -> _int: ...
     def remove(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *args: object) -> None: ...
@@ -99,18 +108,24 @@ class RemovableHandle:
 _Gradients = tuple[Tensor | None, ...]
 
 class Node:
-    next_functions: tuple[tuple[Node | None, _int], ...]
-    variable: Tensor | None
-    metadata: dict[Any, Any]
-    source_line: str
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, _int], ...]: ...
+    @property
+    def variable(self) -> Tensor | None: ...
+    @property
+    def metadata(self) -> dict[Any, Any]: ...
+    @property
+    def source_line(self) -> str: ...
     def name(self) -> str: ...
     def register_hook(self, fn: Callable[[_Gradients, _Gradients], Any]) -> RemovableHandle: ...
     def register_prehook(self, fn: Callable[[_Gradients], Any]) -> RemovableHandle: ...
     def _sequence_nr(self) -> _int: ...
 
 class UntypedStorage:
-    device: _device
-    is_cuda: _bool
+    @property
+    def device(self) -> _device: ...
+    @property
+    def is_cuda(self) -> _bool: ...
     def __init__(self, size: _int = ...) -> None: ...
     def data_ptr(self) -> _int: ...
     def nbytes(self) -> _int: ...
@@ -185,12 +200,20 @@ def tuple_name(op, fields):
     return f"_{op}_result" + (f"_{at + 1}" if at else "")
 
 
+# Ops that give several tensors, and whose signatures do not say so.
+LISTS = set(
+    """broadcast_tensors chunk dsplit hsplit meshgrid split split_copy split_with_sizes split_with_sizes_copy tensor_split
+    unbind unbind_copy unsafe_chunk unsafe_split unsafe_split_with_sizes vsplit""".split()
+)
+
+
 class Signature:
     def __init__(self, text):
         self.name, rest = text.split("(", 1)
         arguments, arrow, result = rest.rpartition("->")
         self.parameters = split((arguments if arrow else rest).strip().removesuffix(")"))
-        self.result = result.strip() if arrow else "Tensor"
+        self.says_result = bool(arrow)
+        self.result = result.strip() if arrow else "Tensor[]" if self.name in LISTS else "Tensor"
 
     def returned(self):
         if self.name in RETURNS and self.result in ("object", "Scalar"):
@@ -228,8 +251,9 @@ class Signature:
                 ]
             plain.append(self.parameter(text))
         if (
-            not any(" out" in p or p.startswith("out") for p in self.parameters)
+            not any(re.search(r" out(=|$)", p) for p in self.parameters)
             and out
+            and self.says_result
             and "Tensor" in self.result
             and self.result != "Tensor[]"
         ):
@@ -267,20 +291,22 @@ def functions(signatures, method=False, static=False, out=False, indent=""):
 
 OPERATORS = {
     "__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __floordiv__ __rfloordiv__ __mod__ "
-    "__rmod__ __pow__ __rpow__ __and__ __rand__ __or__ __ror__ __xor__ __rxor__ __lshift__ __rlshift__ __rshift__ "
-    "__rrshift__ __iadd__ __isub__ __imul__ __itruediv__ __ifloordiv__ __imod__ __ipow__ __iand__ __ior__ __ixor__ "
-    "__ilshift__ __irshift__ __lt__ __le__ __gt__ __ge__": "(self, other: Tensor | _Number) -> Tensor: ...",
-    "__matmul__ __rmatmul__": "(self, other: Tensor) -> Tensor: ...",
+    "__rmod__ __and__ __rand__ __or__ __ror__ __xor__ __rxor__ __lshift__ __rlshift__ __rshift__ "
+    "__rrshift__ __iadd__ __isub__ __imul__ __itruediv__ __ifloordiv__ __imod__ __iand__ __ior__ __ixor__ "
+    "__ilshift__ __irshift__ __lt__ __le__ __gt__ __ge__": "(self, other: Tensor | _Number, /) -> Tensor: ...",
+    "__pow__ __rpow__": "(self, other: Tensor | _Number, mod: None = ..., /) -> Tensor: ...",
+    "__ipow__": "(self, other: Tensor | _Number, /) -> Tensor: ...  # type: ignore[misc]",
+    "__matmul__ __rmatmul__": "(self, other: Tensor, /) -> Tensor: ...",
     "__neg__ __pos__ __abs__ __invert__": "(self) -> Tensor: ...",
     "__bool__": "(self) -> _bool: ...",
     "__int__ __index__ __len__ __hash__": "(self) -> _int: ...",
     "__float__": "(self) -> _float: ...",
     "__iter__": "(self) -> Iterator[Tensor]: ...",
-    "__getitem__": "(self, key: Any) -> Tensor: ...",
-    "__setitem__": "(self, key: Any, value: Any) -> None: ...",
-    "__eq__ __ne__": "(self, other: Any) -> Tensor: ...  # type: ignore[override]",
+    "__getitem__": "(self, key: Any, /) -> Tensor: ...",
+    "__setitem__": "(self, key: Any, value: Any, /) -> None: ...",
+    "__eq__ __ne__": "(self, other: Any, /) -> Tensor: ...  # type: ignore[override]",
     "__new__": "(cls, *args: Any, **kwargs: Any) -> Self: ...",
-    "__contains__": "(self, value: Any) -> _bool: ...",
+    "__contains__": "(self, value: Any, /) -> _bool: ...",
     "__complex__": "(self) -> complex: ...",
     "__reversed__": "(self) -> Tensor: ...",
 }
@@ -289,6 +315,8 @@ METHODS = [
     "untyped_storage(self) -> UntypedStorage: ...",
     "as_subclass(self, cls: builtins.type[_T]) -> _T: ...",
     "__buffer__(self, flags: _int, /) -> memoryview: ...",
+    "__array_wrap__(self, array: Any) -> Tensor: ...",
+    "__deepcopy__(self, memo: dict[_int, Any], /) -> Self: ...",
     "__array__(self, dtype: Any = ..., copy: _bool | None = ...) -> _numpy.ndarray[Any, Any]: ...",
     "__dlpack__(self, **kwargs: Any) -> Any: ...",
     "__dlpack_device__(self) -> tuple[_int, _int]: ...",
@@ -297,17 +325,16 @@ ATTRIBUTES = {
     "shape": "Size", "dtype": "_dtype", "device": "_device", "layout": "layout", "data": "Tensor",
     "grad": "Tensor | None", "grad_fn": "Node | None", "_base": "Tensor | None",
     "T": "Tensor", "mT": "Tensor", "H": "Tensor", "mH": "Tensor",
-    "ndim": "_int", "itemsize": "_int", "nbytes": "_int", "_version": "_int",
+    "__array_interface__": "dict[str, Any]", "__array_priority__": "_int", "ndim": "_int", "itemsize": "_int", "nbytes": "_int", "_version": "_int",
 }  # fmt: skip
 
 
 def tensor_class(signatures):
-    lines = ["class Tensor:"]
+    lines = ["@disjoint_base", "class Tensor(metaclass=_TensorMeta):"]
     for names, form in OPERATORS.items():
         lines += [f"    def {name}{form}" for name in names.split()]
-    for name in sorted(
-        n for n, v in vars(_C.Tensor).items() if inspect.isgetsetdescriptor(v) and not n.startswith("__")
-    ):
+    getters = (n for n, v in vars(_C.Tensor).items() if inspect.isgetsetdescriptor(v) and not n.startswith("__"))
+    for name in sorted({*getters, "__array_interface__", "__array_priority__"}):
         lines.append(f"    {name}: {ATTRIBUTES.get(name, '_bool')}")
     lines += functions(signatures, method=True, indent="    ")
     lines.append("    @staticmethod")
@@ -372,10 +399,8 @@ def of_functional():
     registry = _C._registry()
     own = {Signature(text).name for place, text, _ in registry if place == "nn"}
     shared = [name for name in functional._SHARED if name not in own]
-    signatures = [
-        t for place, t, _ in registry if place == "nn" or (place == "function" and Signature(t).name in shared)
-    ]
-    lines = again(signatures)
+    lines = again([t for place, t, _ in registry if place == "nn"])
+    lines += functions([t for place, t, _ in registry if place == "function" and Signature(t).name in shared], out=True)
     for name, value in sorted(vars(functional).items()):
         if inspect.isfunction(value):  # annotations are strings there: without their quotes
             lines.append(re.sub(r"(: |-> )'([^']*)'", r"\1\2", f"def {name}{inspect.signature(value)}: ..."))

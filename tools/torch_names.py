@@ -6,10 +6,12 @@ python/tessel/_torch_names.txt, and for what its tensors have csrc/bindings/torc
 
 import importlib
 import inspect
+import re
 import textwrap
 import warnings
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ROOT / "python" / "tessel" / "_torch_names.txt"
@@ -47,13 +49,29 @@ constexpr const char* kTorchMethods[] = {{
 """
 
 
+# What stands at PyTorch's top level and is no part of what it promises: its compiler's classes, ops of other libraries.
+INNER = re.compile(
+    r"(cudnn|miopen|mkldnn|mps|fbgemm|quantized|fake_quantize|fused_moving|choose_qparams|q|sparse|sym|autocast|batch_norm)_"
+    r"|import_ir_|parse_|merge_type|unify_type|vitals_|read_vitals|set_vital|bits?\d|quint|qint|float4|.*_copy$|bit$|Sym[A-Z]"
+    r"|(hsmm|dsmm|hspmm|saddmm|smm|spmm|sspaddmm|cpp|wait|fork|classes|classproperty|name|ops|types|return_types)$|USE_"
+)
+CLASSES = set(
+    "Tensor Generator Size dtype device layout memory_format finfo iinfo Stream Event Tag OutOfMemoryError qscheme "
+    "UntypedStorage AcceleratorError GradScaler autocast no_grad enable_grad set_grad_enabled inference_mode".split()
+)
+
+
 def is_own(module, value) -> bool:
     """Whether a name is the module's own, and not what its file imports from elsewhere."""
     if isinstance(value, ModuleType):
-        return value.__name__.startswith("torch")
+        return value.__name__.rpartition(".")[0] == module.__name__
+    if isinstance(value, (str, int, float, list, dict, set, TypeVar)) and not module.__name__.startswith(
+        "torch.backends"
+    ):
+        return module.__name__ == "torch" and isinstance(value, float)
     home = getattr(value, "__module__", None)
     if isinstance(value, type) or inspect.isfunction(value):
-        return bool(home) and home.startswith("torch")
+        return bool(home) and home.startswith(module.__name__)
     return not (home or "").startswith(("typing", "collections", "functools", "abc", "enum"))
 
 
@@ -61,9 +79,10 @@ def names_of(name):
     module = importlib.import_module(name)
     listed = set(getattr(module, "__all__", ()))
     own = {n for n in dir(module) if not n.startswith("_") and is_own(module, getattr(module, n, None))}
-    if name == "torch":
-        own = {n for n in own if not n.endswith("_backward")}
-    return sorted(own | listed)
+    if name != "torch":
+        return sorted(own | listed)
+    inner = {n for n in own if isinstance(getattr(module, n), type) and n not in CLASSES and not n.endswith("Tensor")}
+    return sorted(n for n in own - inner if not n.endswith("_backward") and not INNER.match(n))
 
 
 def main():

@@ -40,7 +40,7 @@ PyObject* without_absent(PyObject* self, PyObject* names) {
   PyObject* kept = PyList_New(0);
   for (Py_ssize_t i = 0; kept && i < PyList_GET_SIZE(names); ++i) {
     PyObject* name = PyList_GET_ITEM(names, i);
-    PyObject* found = PyDict_GetItem(TensorType.tp_dict, name);
+    PyObject* found = PyDict_GetItem(AbsentNames.tp_dict, name);
     if (found && Py_IS_TYPE(found, &AbsentType) && !PyObject_HasAttr(self, name)) continue;
     if (PyList_Append(kept, name) < 0) Py_CLEAR(kept);
   }
@@ -63,6 +63,15 @@ PyMethodDef type_dir = {"__dir__", dir_of_type, METH_NOARGS, "The names of what 
 
 }  // namespace
 
+PyTypeObject AbsentNames = [] {
+  PyTypeObject type{};
+  type.ob_base = {PyObject_HEAD_INIT(nullptr) 0};
+  type.tp_name = "tessel._C._AbsentNames";
+  type.tp_basicsize = sizeof(PyObject);
+  type.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE;
+  return type;
+}();
+
 void install_absent() {
   if (PyType_Ready(&AbsentType) < 0) throw PythonException();
   for (const char* name : kTorchMethods) {
@@ -71,12 +80,12 @@ void install_absent() {
     auto* absent = PyObject_New(AbsentObject, &AbsentType);
     if (!absent) throw PythonException();
     absent->name = Py_NewRef(key.get());
-    PyDict_SetItem(TensorType.tp_dict, key.get(), Object(reinterpret_cast<PyObject*>(absent)).get());
+    PyDict_SetItem(AbsentNames.tp_dict, key.get(), Object(reinterpret_cast<PyObject*>(absent)).get());
   }
   PyTypeObject* meta = Py_TYPE(&TensorType);
   PyDict_SetItemString(TensorType.tp_dict, "__dir__", Object(expect(PyDescr_NewMethod(&TensorType, &tensor_dir))).get());
   PyDict_SetItemString(meta->tp_dict, "__dir__", Object(expect(PyDescr_NewMethod(meta, &type_dir))).get());
-  PyType_Modified(&TensorType);
+  PyType_Modified(&AbsentNames);
   PyType_Modified(meta);
 }
 

@@ -43,6 +43,7 @@ struct Family {
   std::string name;
   std::vector<Overload> overloads;
   bool is_method = false;
+  bool shows_out = false;  // its signature for people names the out= that every function takes
 };
 
 struct OpObject {
@@ -392,19 +393,25 @@ PyObject* get_doc(PyObject* self, void*) {
   return wrap(doc);
 }
 PyObject* get_text_signature(PyObject* self, void*) {
-  Overload& o = reinterpret_cast<OpObject*>(self)->family->overloads[0];
-  if (!o.parsed) parse(o, reinterpret_cast<OpObject*>(self)->family->name);
+  Family& family = *reinterpret_cast<OpObject*>(self)->family;
+  if (family.overloads.size() > 1) Py_RETURN_NONE;  // one signature cannot tell several; the docs do
+  Overload& o = family.overloads[0];
+  if (std::string_view(o.signature).find("[*]") != std::string_view::npos) Py_RETURN_NONE;  // a list, or what would be in it
+  if (!o.parsed) parse(o, family.name);
   std::string text = "(";
   bool star = false;
   for (const Parameter& p : o.parameters) {
     if (text.size() > 1) text += ", ";
     if (p.keyword_only && !star) text += "*, ", star = true;
-    text += PyUnicode_AsUTF8(p.name);
+    text += family.is_method && text.size() == 1 ? "self" : PyUnicode_AsUTF8(p.name);
     if (p.default_value) {
       Object repr(PyObject_Repr(p.default_value));
       text += std::string("=") + PyUnicode_AsUTF8(repr.get());
     }
   }
+  std::string_view result(o.signature);
+  result = result.substr(std::min(result.rfind("->"), result.size()));
+  if (family.shows_out && !o.takes_out && result.find("Tensor") != result.npos && result.find("Tensor[]") == result.npos) text += star ? ", out=None" : ", *, out=None";
   return wrap(text + ")");
 }
 PyObject* reduce(PyObject* self, PyObject*) { return get_qualname(self, nullptr); }
@@ -412,6 +419,7 @@ PyObject* repr(PyObject* self) {
   Family& f = *reinterpret_cast<OpObject*>(self)->family;
   return PyUnicode_FromFormat(f.is_method ? "<method '%s' of 'tessel.Tensor' objects>" : "<built-in function %s>", f.name.c_str());
 }
+PyObject* itself(PyObject* self, PyObject*, PyObject*) { return Py_NewRef(self); }
 PyObject* bind(PyObject* self, PyObject* object, PyObject*) { return !object || object == Py_None ? Py_NewRef(self) : PyMethod_New(self, object); }
 
 PyGetSetDef getset[] = {{"__name__", get_name, nullptr, nullptr, nullptr}, {"__qualname__", get_qualname, nullptr, nullptr, nullptr},
@@ -433,6 +441,8 @@ PyTypeObject op_type(const char* name, bool method) {
   if (method) {
     type.tp_flags |= Py_TPFLAGS_METHOD_DESCRIPTOR;
     type.tp_descr_get = bind;
+  } else {
+    type.tp_descr_get = itself;  // no method of a class that it stands in; inspect takes it for a routine
   }
   return type;
 }
@@ -464,7 +474,7 @@ void add_op(const char* signature, Caller caller, void (*function)(), const char
   std::string name(text.substr(0, text.find('(')));
   auto add = [&](Families& families, bool is_method) {
     auto& family = families[name];
-    if (!family) family = std::make_unique<Family>(Family{name, {}, is_method});
+    if (!family) family = std::make_unique<Family>(Family{name, {}, is_method, &families == &functions});
     family->overloads.push_back({signature, doc, caller, function});
   };
   if (where & kFunction) add(functions, false);

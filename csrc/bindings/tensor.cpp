@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "bindings/absent.h"
 #include "bindings/casters.h"
 #include "bindings/interop.h"
 #include "bindings/registry.h"
@@ -487,6 +488,7 @@ PyTypeObject TensorType = [] {
   type.ob_base = {PyObject_HEAD_INIT(nullptr) 0};
   type.tp_name = "tessel.Tensor";
   type.tp_doc = "A multi-dimensional array of one dtype on one device, with an optional history of how it was computed.";
+  type.tp_base = &AbsentNames;
   type.tp_basicsize = sizeof(TensorObject);
   type.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC;
   type.tp_dealloc = tensor_dealloc;
@@ -528,7 +530,7 @@ static PyTypeObject TensorMeta = [] {
 }();
 
 void bind_tensor(PyObject* module) {
-  if (PyType_Ready(&TensorMeta) < 0) throw PythonException();
+  if (PyType_Ready(&AbsentNames) < 0 || PyType_Ready(&TensorMeta) < 0) throw PythonException();
   Py_SET_TYPE(&TensorType, &TensorMeta);
   if (PyType_Ready(&TensorType) < 0) throw PythonException();
   PyModule_AddObjectRef(module, "_TensorMeta", reinterpret_cast<PyObject*>(&TensorMeta));

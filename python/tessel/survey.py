@@ -127,7 +127,19 @@ def look_up(name: str) -> Any:
 
 
 # What values other than tensors have too, so that a call says nothing about tensors.
-_KINDS = (str, bytes, int, float, list, dict, set, tuple, Path, io.TextIOWrapper, types.GeneratorType)
+_KINDS: tuple[type[Any], ...] = (
+    str,
+    bytes,
+    int,
+    float,
+    list,
+    dict,
+    set,
+    tuple,
+    Path,
+    io.TextIOWrapper,
+    types.GeneratorType,
+)
 _OTHERS = {name for kind in _KINDS for name in dir(kind)}
 
 

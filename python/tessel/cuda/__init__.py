@@ -22,6 +22,17 @@ _LAZY = {
 
 if TYPE_CHECKING:  # a checker sees the names; at run time they load when first used
     from . import driver as driver
+
+    FloatTensor: Any
+    DoubleTensor: Any
+    HalfTensor: Any
+    BFloat16Tensor: Any
+    LongTensor: Any
+    IntTensor: Any
+    ShortTensor: Any
+    CharTensor: Any
+    ByteTensor: Any
+    BoolTensor: Any
     from . import memory, nvtx
 else:
     __getattr__, __dir__ = _names.lazily(__name__, _LAZY)
