@@ -12,24 +12,25 @@ import argparse
 import math
 import sysconfig
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 import tessel as torch
-from tessel import nn, optim
+from tessel import Tensor, nn, optim
 
 try:
     from tqdm import tqdm
 except ImportError:
 
-    class tqdm(list):
+    class tqdm(list[int]):  # type: ignore[no-redef]
         """Stands in for the progress bar where it is not installed: the same loop, nothing drawn."""
 
-        def __init__(self, iterable, **_):
+        def __init__(self, iterable: Iterable[int], **_: object) -> None:
             super().__init__(iterable)
 
-        def set_postfix(self, **_):
+        def set_postfix(self, **_: object) -> None:
             pass
 
 
@@ -40,23 +41,24 @@ BATCH, PEAK_RATE, WARMUP = 16, 4e-3, 40
 class Attention(nn.Module):
     """Causal multi-head self-attention: (n, t, width) -> (n, t, width)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.query_key_value = nn.Linear(WIDTH, 3 * WIDTH)
         self.output = nn.Linear(WIDTH, WIDTH)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         n, t, _ = x.shape
         q, k, v = self.query_key_value(x).view(n, t, 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4).unbind(0)
         dropped = DROPOUT if self.training else 0.0
         heads = nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=dropped, is_causal=True)
-        return self.output(heads.transpose(1, 2).reshape(n, t, WIDTH))
+        y: Tensor = self.output(heads.transpose(1, 2).reshape(n, t, WIDTH))
+        return y
 
 
 class Block(nn.Module):
     """Characters look at each other, then each thinks for itself; both add to what was there."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.norm1, self.attention = nn.LayerNorm(WIDTH), Attention()
         self.norm2 = nn.LayerNorm(WIDTH)
@@ -64,15 +66,16 @@ class Block(nn.Module):
             nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH), nn.Dropout(DROPOUT)
         )
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        y: Tensor = x + self.mlp(self.norm2(x))
+        return y
 
 
 class CharGPT(nn.Module):
     """(n, t) characters -> (n, t, vocabulary) scores of the character that follows each."""
 
-    def __init__(self, vocabulary):
+    def __init__(self, vocabulary: int) -> None:
         super().__init__()
         self.characters = nn.Embedding(vocabulary, WIDTH)
         self.positions = nn.Embedding(CONTEXT, WIDTH)
@@ -85,31 +88,32 @@ class CharGPT(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         place = torch.arange(x.shape[1])
-        return self.scores(self.norm(self.blocks(self.characters(x) + self.positions(place))))
+        y: Tensor = self.scores(self.norm(self.blocks(self.characters(x) + self.positions(place))))
+        return y
 
 
-def standard_library():
+def standard_library() -> str:
     """The text of the standard library's top-level modules, ASCII only, in alphabetical order."""
     folder = Path(sysconfig.get_path("stdlib"))
     text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in sorted(folder.glob("*.py")))
     return text.encode("ascii", "ignore").decode()
 
 
-def windows(data, starts):
+def windows(data: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
     """The inputs (n, CONTEXT) that start there, and the targets: the same text, one character on."""
     text = data[starts[:, None] + torch.arange(CONTEXT + 1)]
     return text[:, :-1], text[:, 1:]
 
 
-def loss_of(model, x, y):
+def loss_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """Mean cross-entropy in nats a character."""
     scores = model(x)
     return nn.functional.cross_entropy(scores.reshape(-1, scores.shape[-1]), y.reshape(-1))
 
 
-def validation_loss(model, data, rounds=8):
+def validation_loss(model: nn.Module, data: Tensor, rounds: int = 8) -> float:
     """The loss over evenly spaced windows of text that was never trained on."""
     model.eval()
     starts = torch.arange(rounds * BATCH) * ((len(data) - CONTEXT - 1) // (rounds * BATCH))
@@ -119,7 +123,7 @@ def validation_loss(model, data, rounds=8):
     return sum(losses) / len(losses)
 
 
-def rate(step, steps):
+def rate(step: int, steps: int) -> float:
     """A linear warm-up, then half a cosine down to a tenth of the peak."""
     if step < WARMUP:
         return PEAK_RATE * (step + 1) / WARMUP
@@ -127,7 +131,7 @@ def rate(step, steps):
     return PEAK_RATE * (0.1 + 0.45 * (1 + math.cos(math.pi * progress)))
 
 
-def write(model, start, length, temperature=0.8):
+def write(model: nn.Module, start: Tensor, length: int, temperature: float = 0.8) -> Tensor:
     """Continues the characters `start` (1, t) by `length` more, each drawn from the model's own distribution."""
     model.eval()
     text = start
@@ -139,7 +143,7 @@ def write(model, start, length, temperature=0.8):
     return text
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description="a character transformer on Python's standard library")
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--seed", type=int, default=0)

@@ -11,29 +11,35 @@ import argparse
 import itertools
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 import tessel as torch
-from tessel import nn, optim
+from tessel import Tensor, nn, optim
 from tessel.utils.data import DataLoader, TensorDataset
 
 try:
     from tqdm import tqdm
 except ImportError:
 
-    class tqdm(list):
+    class tqdm(list[int]):  # type: ignore[no-redef]
         """Stands in for the progress bar where it is not installed: the same loop, nothing drawn."""
 
-        def __init__(self, iterable, **_):
+        def __init__(self, iterable: Iterable[int], **_: object) -> None:
             super().__init__(iterable)
 
-        def set_postfix(self, **_):
+        def set_postfix(self, **_: object) -> None:
             pass
 
+
+Array = NDArray[Any]
+Loader = DataLoader[tuple[Tensor, ...]]
 
 SIDE = 32  # LeNet-5 was drawn for 32x32 images
 PEAK_RATE = 3e-3
@@ -42,7 +48,7 @@ PEAK_RATE = 3e-3
 class LeNet5(nn.Module):
     """Y. LeCun et al., "Gradient-based learning applied to document recognition", 1998: (n, 1, 32, 32) -> (n, 10)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(1, 6, 5),  # 32 -> 28
@@ -61,11 +67,12 @@ class LeNet5(nn.Module):
             nn.Linear(84, 10),
         )
 
-    def forward(self, x):
-        return self.classifier(self.features(x))
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.classifier(self.features(x))
+        return y
 
 
-def sample(scans, matrices, shifts):
+def sample(scans: Array, matrices: Array, shifts: Array) -> Array:
     """(n, 8, 8) scans read as (n, SIDE, SIDE) images, bilinearly, each through its own affine map.
 
     Pixel centres of the image, measured from its centre in units of scan pixels, go through matrices (n, 2, 2) and
@@ -84,15 +91,16 @@ def sample(scans, matrices, shifts):
     scan = np.arange(n)[:, None]
     upper = padded[scan, row, column] * (1 - right) + padded[scan, row, column + 1] * right
     lower = padded[scan, row + 1, column] * (1 - right) + padded[scan, row + 1, column + 1] * right
-    return (upper * (1 - down) + lower * down).reshape(n, SIDE, SIDE).astype(np.float32)
+    images: Array = (upper * (1 - down) + lower * down).reshape(n, SIDE, SIDE).astype(np.float32)
+    return images
 
 
-def enlarge(scans):
+def enlarge(scans: Array) -> Array:
     """The scans as they are, only larger."""
     return sample(scans, np.tile(np.eye(2), (len(scans), 1, 1)), np.zeros((len(scans), 2)))
 
 
-def distort(scans, rng):
+def distort(scans: Array, rng: np.random.Generator) -> Array:
     """Every scan a little turned, slanted, zoomed and shifted, each in its own way: as other hands write."""
     n = len(scans)
     angle, slant = rng.uniform(-0.25, 0.25, n), rng.uniform(-0.3, 0.3, n)
@@ -103,10 +111,10 @@ def distort(scans, rng):
     return sample(scans, zoom[:, None, None] * turned @ slanted, shifts)
 
 
-def split(labels, rng, parts=(0.7, 0.15, 0.15)):
+def split(labels: Array, rng: np.random.Generator, parts: tuple[float, ...] = (0.7, 0.15, 0.15)) -> list[Array]:
     """Index arrays for training, validation and test, with every digit present in each in the same proportion."""
     cuts = np.cumsum(parts)[:-1]
-    chosen = [[] for _ in parts]
+    chosen: list[list[Array]] = [[] for _ in parts]
     for digit in np.unique(labels):
         where = rng.permutation(np.flatnonzero(labels == digit))
         for part, indices in zip(chosen, np.split(where, np.rint(cuts * len(where)).astype(int))):
@@ -114,12 +122,12 @@ def split(labels, rng, parts=(0.7, 0.15, 0.15)):
     return [np.sort(np.concatenate(part)) for part in chosen]
 
 
-def dataset(images, labels):
+def dataset(images: Array, labels: Array) -> TensorDataset:
     """Images in [0, 1] as a TensorDataset of (1, side, side) images about zero, and their digits."""
     return TensorDataset(torch.from_numpy((2 * images - 1)[:, None]), torch.from_numpy(labels))
 
 
-def train_epoch(model, loader, loss_of, optimizer):
+def train_epoch(model: nn.Module, loader: Loader, loss_of: nn.Module, optimizer: optim.Optimizer) -> float:
     """One pass over the training scans; returns the mean loss."""
     model.train()
     total = 0.0
@@ -132,7 +140,7 @@ def train_epoch(model, loader, loss_of, optimizer):
     return total / len(loader.dataset)
 
 
-def evaluate(model, loader, loss_of):
+def evaluate(model: nn.Module, loader: Loader, loss_of: nn.Module) -> tuple[float, Array]:
     """The mean loss over a loader, and the digit read from each image, in order."""
     model.eval()
     total, read = 0.0, []
@@ -144,10 +152,10 @@ def evaluate(model, loader, loss_of):
     return total / len(loader.dataset), np.concatenate(read)
 
 
-def draw(path, history, images, labels, read):
+def draw(path: Path, history: list[tuple[float, float, float]], images: Array, labels: Array, read: Array) -> None:
     """The learning curves, who was taken for whom, and the digits that were read wrongly, on one page."""
     figure = Figure(figsize=(13, 7.5), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(2.4, 1))
+    upper, lower = np.atleast_1d(figure.subfigures(2, 1, height_ratios=(2.4, 1)))
     curves, table = upper.subplots(1, 2, width_ratios=(1.4, 1))
 
     epochs = np.arange(1, len(history) + 1)
@@ -181,7 +189,7 @@ def draw(path, history, images, labels, read):
     figure.savefig(path, dpi=110)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description="LeNet-5 on scikit-learn's handwritten digits")
     parser.add_argument("--epochs", type=int, default=40, help="at most so many (early stopping may end sooner)")
     parser.add_argument("--patience", type=int, default=12, help="epochs without a better validation loss")
@@ -203,7 +211,7 @@ def main():
     scans, labels = (digits.images / 16).astype(np.float32), digits.target.astype(np.int64)
     train, val, test = split(labels, rng)
     val_loader, test_loader = (
-        DataLoader(dataset(enlarge(scans[part]), labels[part]), batch_size=256) for part in (val, test)
+        Loader(dataset(enlarge(scans[part]), labels[part]), batch_size=256) for part in (val, test)
     )
 
     model = LeNet5()

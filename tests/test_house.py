@@ -267,14 +267,25 @@ def test_stubs_are_what_the_signatures_say():
     assert run.returncode == 0, run.stderr
 
 
+# what mypy's --strict means for a single module
+STRICT = """check_untyped_defs disallow_any_generics disallow_incomplete_defs disallow_subclassing_any
+    disallow_untyped_calls disallow_untyped_decorators disallow_untyped_defs extra_checks strict_equality
+    warn_return_any warn_unused_ignores""".split()
+
+
 @pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
 @pytest.mark.skipif(not (ROOT / "python/tessel").exists(), reason="no sources here")
 def test_types(tmp_path):
-    """The package and a program that uses it, as strictly as PyTorch's own stubs allow."""
+    """The package and a program that uses it, as strictly as PyTorch's own stubs allow; the examples by --strict."""
     sources = ROOT / "python"  # not where it is installed: mypy searches no site-packages that it is pointed at
+    examples = sorted((ROOT / "examples").glob("*.py"))
+    settings = [f"[mypy-{','.join(path.stem for path in examples)}]", *(f"{name} = true" for name in STRICT)]
+    settings += ["disable_error_code = import-untyped,import-not-found,unused-ignore"]  # what else is installed, or not
+    (tmp_path / "settings.ini").write_text("\n".join(["[mypy]", *settings]))
     mypy = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path), "--no-implicit-reexport"]
+    mypy += ["--config-file", str(tmp_path / "settings.ini")]
     run = subprocess.run(
-        [*mypy, str(sources / "tessel"), str(ROOT / "tests" / "typed_program.py")],
+        [*mypy, str(sources / "tessel"), str(ROOT / "tests" / "typed_program.py"), *map(str, examples)],
         capture_output=True,
         text=True,
         cwd=tmp_path,
