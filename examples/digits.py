@@ -155,7 +155,8 @@ def evaluate(model: nn.Module, loader: Loader, loss_of: nn.Module) -> tuple[floa
 def draw(path: Path, history: list[tuple[float, float, float]], images: Array, labels: Array, read: Array) -> None:
     """The learning curves, who was taken for whom, and the digits that were read wrongly, on one page."""
     figure = Figure(figsize=(13, 7.5), layout="constrained")
-    upper, lower = np.atleast_1d(figure.subfigures(2, 1, height_ratios=(2.4, 1)))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(2.4, 1))
+    upper, lower = halves
     curves, table = upper.subplots(1, 2, width_ratios=(1.4, 1))
 
     epochs = np.arange(1, len(history) + 1)
