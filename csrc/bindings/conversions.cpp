@@ -91,6 +91,14 @@ void add_conversions() {
         return expect(PyObject_CallFunctionObjArgs(python("tessel._legacy", "type_of").get(), x, dtype, nullptr));
       },
       "The tensor's type as a string, or the tensor as another dtype.", kMethod);
+  add_op(
+      "__array_namespace__(Tensor input, *, str? api_version=None) -> object",
+      +[](const Tensor&, std::optional<std::string> version) {
+        check_value(!version || *version <= "2024.12", "__array_namespace__: the array API standard is followed up to 2024.12, not ",
+                    version.value_or(""));
+        return expect(PyImport_ImportModule("tessel.array_api"));
+      },
+      "tessel.array_api, the functions of the array API standard.", kMethod);
 }
 
 // ---- to Python's numbers and lists

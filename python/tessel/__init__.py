@@ -20,7 +20,7 @@ newaxis = None
 _LAZY = {
     **{
         module: module
-        for module in """__config__ _dynamo _utils accelerator amp autograd backends compiler cuda distributed
+        for module in """__config__ _dynamo _utils accelerator amp array_api autograd backends compiler cuda distributed
         distributions fft func hpu hub jit linalg mps mtia multiprocessing nn npu onnx optim profiler random
         serialization special testing utils version xpu""".split()
     },

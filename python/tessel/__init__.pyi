@@ -30,6 +30,7 @@ from ._C import _standard_gamma_grad as _standard_gamma_grad
 from . import _utils as _utils
 from . import accelerator as accelerator
 from .settings import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
+from . import array_api as array_api
 from . import autograd as autograd
 from . import backends as backends
 from .compiler import compile as compile
