@@ -150,6 +150,8 @@ KNOWN = {
     "get_default_dtype": "() -> _dtype",
     "set_default_dtype": "(d: _dtype) -> None",
     "memory_stats": "() -> dict[str, _int]",
+    "_float32_precision": "() -> _int",
+    "_set_float32_precision": "(level: _int) -> None",
     "set_num_threads": "(int: _int) -> None",
     "_cuda_memory_stats": "() -> dict[str, _int]",
     "_profile_start": "() -> None",

@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "core/parallel.h"
 #include "kernels/targets.h"
+#include "ops/ops.h"
 #include "ops/profile.h"
 
 namespace py = pybind11;
@@ -56,6 +57,9 @@ void bind_memory(PyObject* module) {
     check_type(is_dtype(d.ptr()), "set_default_dtype: expected a dtype, got ", Py_TYPE(d.ptr())->tp_name);
     set_default_dtype(to_dtype(d.ptr()));
   }, py::arg("d"));
+  m.def("_float32_precision", [] { return static_cast<int>(float32_precision()); });
+  m.def("_set_float32_precision", [](int level) { set_float32_precision(static_cast<Precision>(level)); }, py::arg("level"),
+        "0, 1 or 2: highest, high or medium (settings.set_float32_matmul_precision).");
 }
 
 }  // namespace tessel::python

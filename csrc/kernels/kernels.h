@@ -71,8 +71,13 @@ struct RowsArgs {
 // ---- GEMM: c[b] = alpha * a[b] @ b[b] + beta * c[b] (+ bias, activation); strides in elements, any signless layout
 enum class Activation : uint8_t { none, relu, tanh, sigmoid, gelu, gelu_tanh, silu };
 
+// How exact float32 products are where a matrix unit multiplies bfloat16: as float32 (six products of the parts of a float),
+// 16 bits of significand (three), or 8 (one). Without such a unit all are float32's.
+enum class Precision : uint8_t { highest, high, medium };
+
 struct GemmArgs {
   DType dtype;                                   // of a, b and c: float32, float64, bfloat16, float16; integers too
+  Precision precision;
   int64_t m, n, k, batch;
   const void* a; int64_t a_row, a_col;           // element strides of a[i, p]
   const void* b; int64_t b_row, b_col;           // element strides of b[p, j]
@@ -137,6 +142,7 @@ enum class Rnn : uint8_t { tanh, relu, lstm, gru, gru_before };
 struct RnnArgs {
   Rnn cell;
   DType dtype;                               // of everything: float32 or float64
+  Precision precision;
   int64_t steps, batch, hidden, output;      // output: of h; other than hidden where an lstm projects it
   const int64_t *sizes, *first;
   const void *w_hh, *b_hh, *w_hr;            // [gates * hidden, output], [gates * hidden] or null, [output, hidden] or null

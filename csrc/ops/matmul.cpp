@@ -1,10 +1,15 @@
 // Matrix products: everything here ends in one GEMM call with strides, so no transpose or batch is ever copied.
 #include <algorithm>
+#include <atomic>
 
 #include "ops/epilogue.h"
 #include "ops/run.h"
 
 namespace tessel {
+
+static std::atomic<Precision> precision{Precision::highest};
+Precision float32_precision() { return precision.load(std::memory_order_relaxed); }
+void set_float32_precision(Precision given) { precision.store(given, std::memory_order_relaxed); }
 
 namespace {
 
@@ -19,7 +24,7 @@ struct Product {  // what is added to a[i] @ b[i]
 void gemm(const char* name, const Tensor& c, const Tensor& a, const Tensor& b, const Product& product) {
   if (c.numel() == 0) return;
   GemmArgs g{};
-  g.dtype = c.dtype();
+  g.dtype = c.dtype(), g.precision = float32_precision();
   g.m = c.size(-2), g.n = c.size(-1), g.k = a.size(-1);
   g.a = a.data(), g.a_row = a.stride(-2), g.a_col = a.stride(-1);
   g.b = b.data(), g.b_row = b.stride(-2), g.b_col = b.stride(-1);

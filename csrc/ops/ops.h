@@ -362,6 +362,8 @@ Tensor nuclear_norm(const Tensor& x, const Dims& dims, bool keepdim = false, std
 Tensor matrix_norm(const Tensor& x, double p, const Dims& dims, bool keepdim = false, std::optional<DType> dtype = {});
 // The activation of x @ w.T + b (b may be undefined), with the bits and the history that it has as an op of its own behind the product.
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, Activation activation = Activation::none, bool inplace = false);
+Precision float32_precision();   // of every product; highest unless set otherwise
+void set_float32_precision(Precision precision);
 
 // ---- convolution and pooling of 1, 2 or 3 spatial dimensions; a single int stands for all of them
 Tensor conv(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups);

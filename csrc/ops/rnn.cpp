@@ -75,7 +75,7 @@ struct Part {
 void product(const char* name, const Tensor& shown, int64_t m, int64_t n, int64_t k, Part a, Part b, Part c, double beta = 0, const Tensor& bias = {}) {
   if (m == 0 || n == 0) return;
   GemmArgs g{};
-  g.dtype = shown.dtype();
+  g.dtype = shown.dtype(), g.precision = float32_precision();
   g.m = m, g.n = n, g.k = k, g.batch = 1;
   g.a = a.p, g.a_row = a.row, g.a_col = a.column;
   g.b = b.p, g.b_row = b.row, g.b_col = b.column;
@@ -90,7 +90,7 @@ void product(const char* name, const Tensor& shown, int64_t m, int64_t n, int64_
 RnnArgs arguments(const Layer& l, DType type, int64_t d, const Weights& w, const Tensor& h0, const Tensor& c0, const Tensor& y) {
   const Lengths& order = d == 0 ? *l.lengths : *l.backwards;
   RnnArgs r{};
-  r.cell = l.cell, r.dtype = type;
+  r.cell = l.cell, r.dtype = type, r.precision = float32_precision();
   r.steps = order.steps(), r.batch = l.lengths->batch, r.hidden = l.hidden, r.output = l.output;
   r.sizes = order.sizes.data(), r.first = order.first.data();
   r.w_hh = w.w_hh.data(), r.b_hh = data_of(w.b_hh), r.w_hr = data_of(w.w_hr);

@@ -10,7 +10,7 @@ from ._C import Tensor
 
 # Kernels are deterministic whatever is asked for; what was asked for is remembered.
 _deterministic = {"enabled": False, "warn_only": False}
-_precision = "highest"
+_PRECISIONS = ("highest", "high", "medium")
 _warn_always = False
 
 
@@ -48,16 +48,19 @@ def get_deterministic_debug_mode() -> int:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """One of "highest", "high" or "medium": remembered; products of float32 are computed in float32 always."""
-    global _precision
-    if precision not in ("highest", "high", "medium"):
+    """How exact products of float32 are where a matrix unit multiplies bfloat16.
+
+    "highest": as float32, by six products of the parts of a float; "high": by three; "medium": by one. Without such a
+    unit all are computed in float32.
+    """
+    if precision not in _PRECISIONS:
         raise RuntimeError(f"set_float32_matmul_precision: expected 'highest', 'high' or 'medium', got {precision!r}")
-    _precision = precision
+    _C._set_float32_precision(_PRECISIONS.index(precision))
 
 
 def get_float32_matmul_precision() -> str:
-    """What was last asked for."""
-    return _precision
+    """What holds."""
+    return _PRECISIONS[_C._float32_precision()]
 
 
 def set_flush_denormal(mode: bool) -> bool:

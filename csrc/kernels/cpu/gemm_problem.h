@@ -1,5 +1,5 @@
 // A product as its implementations see it, brought into one form: columns of c lie along memory, a vector result is a row,
-// batches that are only more rows have become rows. Used by gemm.cpp and amx/gemm.cpp.
+// batches that are only more rows have become rows. Used by gemm_ways.h and amx/gemm.cpp.
 #pragma once
 #include "core/parallel.h"
 #include "kernels/cpu/gemm_micro.h"

@@ -35,16 +35,20 @@ template <class T> constexpr int64_t kStepBytes = kParts<T> * 2 * kTileBytes;
 struct Products { int count; struct { int a, b; } of[6]; };
 template <class T> constexpr Products kProducts = {1, {{0, 0}}};
 template <> constexpr Products kProducts<float> = {6, {{0, 2}, {2, 0}, {1, 1}, {0, 1}, {1, 0}, {0, 0}}};
+// Less exact products of floats are the last of the six: three, or one.
+template <class T> int first_product(Precision precision) {
+  return sizeof(T) == 2 || precision == Precision::highest ? 0 : precision == Precision::high ? 3 : 5;
+}
 
-// c[32, 32] = a panel @ b panel
-template <class T> void tile_product(int64_t steps, const char* a, const char* b, float* c) {
+// c[32, 32] = a panel @ b panel, by the products from `first` on
+template <class T> void tile_product(int first, int64_t steps, const char* a, const char* b, float* c) {
   constexpr int64_t step = kStepBytes<T>, part = 2 * kTileBytes;
   tile_zero<0>();
   tile_zero<1>();
   tile_zero<2>();
   tile_zero<3>();
   for (int64_t pass = 0; pass < steps; pass += kPassSteps)
-    for (int i = 0; i < kProducts<T>.count; ++i) {
+    for (int i = first; i < kProducts<T>.count; ++i) {
       const int64_t last = least(steps, pass + kPassSteps);
       const char* left = a + pass * step + kProducts<T>.of[i].a * part;
       const char* right = b + pass * step + kProducts<T>.of[i].b * part;
@@ -198,7 +202,7 @@ template <class T> void multiply(const GemmArgs& g, const Epilogue<T>& e, bool p
             for (int64_t col = col_panels * group / groups; col < col_panels * (group + 1) / groups; ++col)
               for (int64_t row = first; row < last; ++row) {
                 alignas(64) float tile[kSide * kSide + kTileLanes];
-                tile_product<T>(steps, a_packed + row * panel_bytes, b_packed + col * panel_bytes, tile);
+                tile_product<T>(first_product<T>(g.precision), steps, a_packed + row * panel_bytes, b_packed + col * panel_bytes, tile);
                 const int64_t i = ic + row * kSide, j = jc + col * kSide;
                 T* const c = static_cast<T*>(g.c) + i * g.c_row + j * g.c_col;
                 float* part_sums = nullptr;

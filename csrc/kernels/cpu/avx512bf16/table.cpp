@@ -1,5 +1,5 @@
 // What AVX512_BF16 does better than avx512: matrix products and convolutions of bfloat16, whose pairs it multiplies into
-// float32 sums at twice the speed of float32. gemm.cpp and conv*.cpp are built for it once more, for that type alone;
+// float32 sums at twice the speed of float32. gemm*.cpp and conv*.cpp are built for it once more, for that type alone;
 // targets.cpp lays it over avx512's table.
 #include "kernels/cpu/entries_gemm.h"
 
