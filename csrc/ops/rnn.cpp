@@ -272,7 +272,7 @@ Grads layer_backward(const Tape& tape, const Tensor& y, std::span<const Tensor> 
 // packed anyway, the gates need not go through memory twice (docs/kernels/rnn.md has the gains). Matrix units, which only
 // the product over all steps has, gain more.
 bool together(const Tensor& x, const Lengths& lengths) {
-  return lengths.batch >= 4 && lengths.rows >= 32 && std::string_view(kernels(x).name) != "amx";
+  return lengths.steps() > 1 && lengths.batch >= 4 && lengths.rows >= 32 && std::string_view(kernels(x).name) != "amx";
 }
 
 // x [..., in] in rows by time -> y [..., directions * output], h_n and c_n [directions, batch, ...].

@@ -58,13 +58,14 @@ struct Operands {
 // The stated order, element by element. In the transposed form a and b change places, and with them the products.
 float stated(const Operands& o, int64_t i, int64_t j) {
   static const int products[6][2] = {{0, 2}, {2, 0}, {1, 1}, {0, 1}, {1, 0}, {0, 0}};
-  const bool bf16 = o.g.dtype == DType::bfloat16;
+  const Precision precision = o.g.precision;
+  const int first = o.g.dtype == DType::bfloat16 || precision == Precision::medium ? 5 : precision == Precision::high ? 3 : 0;
   float result = 0;
   for (int64_t p0 = 0; p0 < o.k; p0 += 384) {
     float sum = 0;
     const int64_t end = std::min<int64_t>(o.k, p0 + 384);
     for (int64_t pass = p0; pass < end; pass += 96)
-      for (int q = bf16 ? 5 : 0; q < 6; ++q)
+      for (int q = first; q < 6; ++q)
         for (int64_t s = pass; s < std::min(end, pass + 96); s += 32) {
           float even = 0, odd = 0;
           for (int64_t p = s; p < std::min(end, s + 32); ++p) {
@@ -87,6 +88,7 @@ void bits() {
     for (auto& s : sizes)
       for (int layout = 0; layout < 8; ++layout) {
         Operands o(d, s[0], s[1], s[2], layout & 1, layout & 2, layout & 4);
+        if (&s == sizes) o.g.precision = Precision(layout % 3);
         o.run(1);
         Block first = o.c;
         o.run(2);
@@ -104,6 +106,23 @@ void bits() {
 }
 
 void accuracy() {
+  for (Precision precision : {Precision::high, Precision::medium}) {  // 16 and 8 bits of significand
+    Operands o(DType::float32, 96, 128, 512, false, false, false);
+    o.g.precision = precision;
+    o.run(2);
+    double off = 0, size = 0;
+    for (int64_t i = 0; i < o.m; ++i)
+      for (int64_t j = 0; j < o.n; ++j) {
+        double exact = 0;
+        for (int64_t p = 0; p < o.k; ++p) exact += o.at(i, p) * o.bt(p, j);
+        off += (o.c[i * o.n + j] - exact) * (o.c[i * o.n + j] - exact);
+        size += exact * exact;
+      }
+    const double error = std::sqrt(off / size);
+    std::printf("%s: %.2g (rms, relative)\n", precision == Precision::high ? "three products" : "one product", error);
+    check(error < (precision == Precision::high ? 0x1p-16 : 0x1p-8), "less exact products are as exact as they say");
+    check(error > (precision == Precision::high ? 0x1p-22 : 0x1p-12), "less exact products are fewer");
+  }
   for (int64_t k : {int64_t(256), int64_t(1024)}) {
     Operands o(DType::float32, 96, 128, k, false, false, false);
     o.run(2);

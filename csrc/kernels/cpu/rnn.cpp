@@ -60,6 +60,9 @@ template <class S> struct Sums {
   }
 };
 
+// About how many vector operations a gate takes, for sharing out.
+constexpr int64_t kGateSteps = 16;
+
 // State rows that lie a power of two apart would fall into one set of L1.
 template <class S> constexpr int64_t kRowGap = 64 / int64_t(sizeof(S));
 
@@ -155,7 +158,11 @@ template <class S, Rnn cell> struct Forward {
     const Product x = product(step, is_second);
     const Blocks<S>& b = x.blocks;
     typename Blocks<S>::OfWhole{scratch}(b, rows, x.a, x.a_row, sums, 0, b.k, false);
-    finish(step, is_second, 0, rows, 0, b.units, {sums, b.gates * b.units, b.units}, {nullptr, 0, 0});
+    auto part = [&](int64_t begin, int64_t end, int) {
+      const Flush flush;
+      finish(step, is_second, begin, end - begin, 0, b.units, {sums + begin * b.gates * b.units, b.gates * b.units, b.units}, {nullptr, 0, 0});
+    };
+    for_tasks(rows, b.gates * b.units * kGateSteps / V::width, true, part);
   }
 
   TESSEL_FLATTEN void finish(int64_t step, bool is_second, int64_t i, int64_t rows, int64_t j, int64_t n, Sums<S> sums, Sums<S> inputs) const {
@@ -311,7 +318,11 @@ template <class S, Rnn cell> struct Backward {
     const Place at = place(phase);
     const Blocks<S>& b = at.is_second ? second : main;
     if (at.products) multiply(typename Blocks<S>::OfWhole{scratch}, at, 0, at.products, sums);
-    finish(at, 0, at.rows(), at.products, 0, b.units, {sums, b.units, b.units});
+    auto part = [&](int64_t begin, int64_t end, int) {
+      const Flush flush;
+      finish(at, begin, end - begin, least(most(at.products - begin, 0), end - begin), 0, b.units, {sums + begin * b.units, b.units, b.units});
+    };
+    for_tasks(at.rows(), b.units * kGateSteps / V::width, true, part);
   }
 
  private:
@@ -430,7 +441,7 @@ template <class S, Rnn cell> struct Backward {
 
 // How the work is done. Only `whole`, which the shape decides, changes the order of a sum.
 struct Way {
-  bool whole;                 // few rows in all: the weights are read where they lie
+  bool whole;                 // few rows in all, or one step: packed weights would not be read again
   int64_t by_rows, by_units;  // parts of the batch, whose sequences never meet; or parts of the units, in step. One of them is 1
 };
 
@@ -443,7 +454,7 @@ template <class Pass> Way way_of(const Pass& pass, const RnnArgs& r) {
   const int64_t threads = num_threads(), weights = pass.main.k * pass.main.units * pass.main.gates;
   int64_t rows = 0;
   for (int64_t step = 0; step < r.steps; ++step) rows += r.sizes[step];
-  if (rows <= kFewRows) return {true, 1, 1};
+  if (rows <= kFewRows || r.steps == 1) return {true, 1, 1};
   if (threads == 1 || weights * rows < kWork) return {false, 1, 1};
   if (r.batch >= threads * kPartRows) return {false, threads, 1};
   if (weights * r.batch >= kTeamWork) return {false, 1, least(threads, pass.main.blocks)};
@@ -452,11 +463,11 @@ template <class Pass> Way way_of(const Pass& pass, const RnnArgs& r) {
 
 // Scratch: the state, then the packed weights and what the team needs, or the sums of a whole product and what GEMM needs.
 template <class S> int64_t sums_bytes(const Blocks<S>& b, int64_t rows) { return round_up(rows * b.gates * b.units * int64_t(sizeof(S)), 64); }
-template <class S> int64_t whole_scratch(const Blocks<S>& b, int64_t rows) {
+template <class S> int64_t whole_scratch(const Blocks<S>& b, const RnnArgs& r) {
   int64_t bytes = 0;
-  for (int64_t n = 1; n <= rows; ++n)
+  for (int64_t step = 0; step < r.steps; ++step)
     for (int64_t part = 1; part <= 3; ++part)  // of a gru's three gates the product is taken in parts
-      bytes = most(bytes, gemm_scratch(b.whole(n, nullptr, b.k, nullptr, 0, part * b.k / 3, false)));
+      bytes = most(bytes, gemm_scratch(b.whole(r.sizes[step], nullptr, b.k, nullptr, 0, part * b.k / 3, false)));
   return bytes;
 }
 
@@ -464,7 +475,7 @@ template <class Pass> int64_t pass_scratch(const Pass& pass, const RnnArgs& r) {
   const Way way = way_of(pass, r);
   if (way.whole) {
     const int64_t sums = most(sums_bytes(pass.main, r.batch), sums_bytes(pass.second, r.batch));
-    return pass.state_bytes() + sums + most(whole_scratch(pass.main, r.batch), whole_scratch(pass.second, r.batch));
+    return pass.state_bytes() + sums + most(whole_scratch(pass.main, r), whole_scratch(pass.second, r));
   }
   int64_t bytes = pass.state_bytes() + Team::bytes(way.by_units);
   for (int i = 0; i < Pass::kBlocks; ++i) bytes += round_up(pass.blocks(i).bytes(), 64);
