@@ -142,7 +142,6 @@ enum class Rnn : uint8_t { tanh, relu, lstm, gru, gru_before };
 struct RnnArgs {
   Rnn cell;
   DType dtype;                               // of everything: float32 or float64
-  Precision precision;
   int64_t steps, batch, hidden, output;      // output: of h; other than hidden where an lstm projects it
   const int64_t *sizes, *first;
   const void *w_hh, *b_hh, *w_hr;            // [gates * hidden, output], [gates * hidden] or null, [output, hidden] or null

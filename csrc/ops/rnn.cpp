@@ -90,7 +90,7 @@ void product(const char* name, const Tensor& shown, int64_t m, int64_t n, int64_
 RnnArgs arguments(const Layer& l, DType type, int64_t d, const Weights& w, const Tensor& h0, const Tensor& c0, const Tensor& y) {
   const Lengths& order = d == 0 ? *l.lengths : *l.backwards;
   RnnArgs r{};
-  r.cell = l.cell, r.dtype = type, r.precision = float32_precision();
+  r.cell = l.cell, r.dtype = type;
   r.steps = order.steps(), r.batch = l.lengths->batch, r.hidden = l.hidden, r.output = l.output;
   r.sizes = order.sizes.data(), r.first = order.first.data();
   r.w_hh = w.w_hh.data(), r.b_hh = data_of(w.b_hh), r.w_hr = data_of(w.w_hr);
