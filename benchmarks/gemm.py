@@ -1,6 +1,7 @@
 """Matrix products of every kind: large, small, skinny, many at once, each dtype; arithmetic or memory is the limit."""
 
 from benchmarks import case, floats
+from benchmarks.ops import with_gradient
 
 
 def typed(torch, dtype, *shape, seed=0, transposed=False):
@@ -71,3 +72,34 @@ def linear_case(rows, inputs, outputs, dtype="float32"):
 for rows, inputs, outputs in ((1, 784, 512), (64, 784, 512), (64, 512, 10), (512, 768, 3072), (1024, 256, 1024)):
     linear_case(rows, inputs, outputs)
 linear_case(512, 768, 3072, "bfloat16")
+
+
+def activated_case(rows, inputs, outputs, activation):
+    """A layer and the activation behind it, as nn.Sequential runs them."""
+
+    def layers(torch):
+        model = torch.nn.Sequential(torch.nn.Linear(inputs, outputs), getattr(torch.nn, activation)())
+        with torch.no_grad():
+            for seed, weight in enumerate(model.parameters()):
+                weight.copy_(floats(torch, *weight.shape, seed=seed) / inputs**0.5)
+        return model
+
+    @case(f"Linear and {activation}, {rows}x{inputs} to {outputs}, forward")
+    def forward(torch):
+        model, x = layers(torch), floats(torch, rows, inputs)
+
+        def call():
+            with torch.no_grad():
+                return model(x)
+
+        return call
+
+    @case(f"Linear and {activation}, {rows}x{inputs} to {outputs}, forward+backward")
+    def forward_backward(torch):
+        model, x = layers(torch), floats(torch, rows, inputs, grad=True)
+        return with_gradient(lambda: model(x), x, *model.parameters())
+
+
+for activation in ("ReLU", "GELU"):
+    for rows, inputs, outputs in ((1, 256, 256), (64, 512, 512), (1024, 256, 1024)):
+        activated_case(rows, inputs, outputs, activation)
