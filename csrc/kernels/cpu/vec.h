@@ -41,12 +41,14 @@ inline BFloat to_bfloat(float x) {
   return {uint16_t((bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16 | 0x40) : rounded)};
 }
 
-// A half's exponent and fraction, moved to a float's place, read 2^112 too small: one product repairs that, subnormals
-// included. The way back lets the float adder round: adding 2^(e + 13) leaves exactly the 11 bits that a half keeps.
+// A half's exponent and fraction, moved to a float's place, read 2^112 too small, which an addition to the exponent repairs. A
+// subnormal half is what its fraction adds to 2^-14: no subnormal float comes up, which the norms would flush. The way back
+// lets the float adder round: adding 2^(e + 13) leaves exactly the 11 bits that a half keeps.
 inline float to_float(Half x) {
   uint32_t magnitude = uint32_t(x.bits & 0x7fff) << 13;
-  float scaled = bit_cast<float>(magnitude) * 0x1p112f;
-  uint32_t bits = magnitude >= 0x0f800000 ? (magnitude | 0x7f800000) : bit_cast<uint32_t>(scaled);
+  float subnormal = bit_cast<float>(magnitude + (113u << 23)) - 0x1p-14f;
+  uint32_t finite = magnitude < (1u << 23) ? bit_cast<uint32_t>(subnormal) : magnitude + (112u << 23);
+  uint32_t bits = magnitude >= 0x0f800000 ? (magnitude | 0x7f800000) : finite;
   return bit_cast<float>(bits | uint32_t(x.bits & 0x8000) << 16);
 }
 inline Half to_half(float x) {
