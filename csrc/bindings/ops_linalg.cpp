@@ -57,6 +57,8 @@ void bind_decompositions() {
   add_linalg<"eigvalsh(Tensor A, str UPLO='L') -> Tensor">("Eigenvalues of Hermitian matrices, least first.");
   add_linalg<"eig(Tensor A) -> (Tensor eigenvalues, Tensor eigenvectors)">("Eigenvalues (complex) of square matrices, and eigenvectors as columns.");
   add_linalg<"eigvals(Tensor A) -> Tensor">("Eigenvalues (complex) of square matrices.");
+  add_linalg<"svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)">("Singular values, greatest first, and vectors: A = U diag(S) Vh.");
+  add_linalg<"svdvals(Tensor A, *, str? driver=None) -> Tensor">("Singular values, greatest first.");
   add_linalg<"lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)">("A = P L U: a permutation, a unit lower and an upper triangle.");
   add_linalg<"lu_factor(Tensor A, *, bool pivot=True) -> (Tensor LU, Tensor pivots)">("L and U in one matrix, and the row (from 1) that each row changed places with.");
   add_linalg<"lu_factor_ex(Tensor A, *, bool pivot=True, bool check_errors=False) -> (Tensor LU, Tensor pivots, Tensor info)">("lu_factor, and for each matrix 0 or the first row with a zero pivot.");

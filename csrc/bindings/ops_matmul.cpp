@@ -114,11 +114,11 @@ void bind_matmul() {
   }, "The product of several matrices, in the cheapest order; the first and the last may be vectors.", kLinalg);
   add_op("matrix_power(Tensor input, int n) -> Tensor", &matrix_power, "A square matrix multiplied by itself.", kBoth);
   add_op("matrix_power(Tensor A, int n) -> Tensor", &matrix_power, "A square matrix multiplied by itself.", kLinalg);
-  add_op("svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)", +[](const Tensor& x, bool full, std::optional<std::string>) {
+  add_op("svd(Tensor A, bool full_matrices) -> (Tensor, Tensor, Tensor)", +[](const Tensor& x, bool full) {
     Svd parts = svd(x, full);
     return std::tuple(parts.u, parts.s, parts.vh);
-  }, "Singular values, greatest first, and vectors: A = U diag(S) Vh.", kLinalg);
-  add_op("svdvals(Tensor A, *, str? driver=None) -> Tensor", +[](const Tensor& x, std::optional<std::string>) { return svd(x).s; }, "Singular values, greatest first.", kLinalg);
+  }, "", kPrivate);
+  add_op("svdvals(Tensor A) -> Tensor", +[](const Tensor& x) { return svd(x).s; }, "", kPrivate);
   add_op("kron(Tensor input, Tensor other) -> Tensor", &kron, "Kronecker's product: every element of input times all of other.");
   add_op("cross(Tensor input, Tensor other, int? dim=None) -> Tensor", &cross, "The vector product along dim (the first of size 3 for None).", kBoth);
   add_op("cross(Tensor input, Tensor other, *, int dim=-1) -> Tensor", +[](const Tensor& a, const Tensor& b, int64_t dim) { return cross(a, b, dim); }, "The vector product along dim.", kLinalg);

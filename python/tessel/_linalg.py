@@ -167,11 +167,11 @@ def _cholesky_array(a: Any) -> tuple[Any, Any]:
 
 
 class _Cholesky(Function):
-    """dA = L^-H Phi(L^H dL) L^-1, made Hermitian; Phi takes the lower triangle with half of the diagonal."""
+    """dA = L^-H M L^-1 / 2, M the lower triangle of L^H dL mirrored at its diagonal"""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Any:
-        y, info = _cholesky_array(_array(x))
+    def forward(ctx: Any, x: Tensor, upper: bool) -> Any:
+        y, info = _cholesky_array(_array(_adjoint(x) if upper else x))
         lower, info = _tensor(y, x), _tensor(info, x)
         ctx.save_for_backward(lower)
         ctx.mark_non_differentiable(info)
@@ -180,16 +180,16 @@ class _Cholesky(Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor, _: Any) -> Any:
         (lower,) = ctx.saved_tensors
-        phi = (_adjoint(lower) @ dy).tril()
-        phi = phi - phi.diagonal(0, -2, -1).diag_embed() * 0.5
-        dx = solve_triangular(_adjoint(lower), phi, True, True, False)
-        dx = solve_triangular(lower, dx, False, False, False)
-        return (dx + _adjoint(dx)) * 0.5
+        inside = _adjoint(lower) @ dy
+        below = inside.tril(-1)
+        inside = below + _adjoint(below) + inside.diagonal(0, -2, -1).diag_embed()
+        dx = solve_triangular(_adjoint(lower), inside, True, True, False)
+        return solve_triangular(lower, dx, False, False, False) * 0.5, None
 
 
 def cholesky_ex(A: Tensor, upper: bool, check_errors: bool) -> tuple[Tensor, Tensor]:
     _square("cholesky", A)
-    lower, info = _Cholesky.apply(_adjoint(A) if upper else A)
+    lower, info = _Cholesky.apply(A, upper)
     if check_errors:
         _which(_array(info), _NOT_POSITIVE.format("cholesky_ex"))
     return (_adjoint(lower) if upper else lower), info
@@ -451,23 +451,85 @@ def eigvals(A: Tensor) -> Tensor:
     return _tensor(w.astype(np.result_type(w.dtype, np.complex64)), A)
 
 
-# ---- singular values, over the engine's own
+# ---- singular values: of real matrices by the engine's own kernel
+
+
+class _ComplexSvd(Function):
+    """dA = U ((skew(U^H dU) S + S skew(V^H dV)) / (S_j^2 - S_i^2) + diag(dS + diag(U^H dU) / 2 S)) V^H, and what of dU
+    and dV lies outside of the vectors' span. The phase of a pair of vectors is free: nothing may depend on it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, full: bool) -> Any:
+        u, s, vh = (_tensor(a, x) for a in _converged("svd", np.linalg.svd, _array(x), full))
+        ctx.save_for_backward(u, s, vh)
+        ctx.set_materialize_grads(False)
+        return u, s, vh
+
+    @staticmethod
+    def backward(ctx: Any, du: Any, ds: Any, dvh: Any) -> Any:
+        u, s, vh = ctx.saved_tensors
+        k, m, n = s.size(-1), u.size(-2), vh.size(-1)
+        u, vh = u[..., :k], vh[..., :k, :]
+        du = None if du is None else du[..., :k]
+        dvh = None if dvh is None else dvh[..., :k, :]
+        if du is None and dvh is None:
+            return (None if ds is None else (u * ds.unsqueeze(-2)) @ vh), None
+        gaps = (s * s).unsqueeze(-2) - (s * s).unsqueeze(-1)
+        gaps = gaps.masked_fill(_C.eye(k, dtype=_C.bool, device=s.device), 1)
+        skew = lambda a: a - _adjoint(a)  # noqa: E731
+        left = None if du is None else skew(_adjoint(u) @ du)
+        right = None if dvh is None else skew(vh @ _adjoint(dvh))
+        inside: Any = 0
+        if left is not None:
+            inside = inside + left * s.unsqueeze(-2) / gaps
+        if right is not None:
+            inside = inside + s.unsqueeze(-1) * right / gaps
+        _phase_free("svd", inside.diagonal(0, -2, -1))
+        if ds is not None:
+            inside = inside + ds.diag_embed()
+        if left is not None and right is not None:
+            inside = inside + (left.diagonal(0, -2, -1) / (2 * s)).diag_embed()
+        dx = u @ inside @ vh
+        if du is not None and m > k:
+            part = du / s.unsqueeze(-2)
+            dx = dx + (part - u @ (_adjoint(u) @ part)) @ vh
+        if dvh is not None and n > k:
+            part = dvh / s.unsqueeze(-1)
+            dx = dx + u @ (part - (part @ _adjoint(vh)) @ vh)
+        return dx, None
+
+
+def svd(A: Tensor, full_matrices: bool, driver: Any = None) -> tuple[Tensor, Tensor, Tensor]:
+    if not A.dtype.is_complex:
+        return _C._ops.svd(A, full_matrices)
+    _matrices("svd", A)
+    return _ComplexSvd.apply(A, full_matrices)
+
+
+def svdvals(A: Tensor, driver: Any = None) -> Tensor:
+    if not A.dtype.is_complex:
+        return _C._ops.svdvals(A)
+    _matrices("svdvals", A)
+    if A.requires_grad and _C.is_grad_enabled():
+        return _ComplexSvd.apply(A, False)[1]
+    return _tensor(_converged("svdvals", lambda a: np.linalg.svd(a, compute_uv=False), _array(A)), A)
 
 
 def torch_svd(input: Tensor, some: bool, compute_uv: bool) -> tuple[Tensor, Tensor, Tensor]:
     if not compute_uv:
         m, n = input.size(-2), input.size(-1)
         u, v = (_C.zeros((*input.shape[:-2], k, k), dtype=input.dtype, device=input.device) for k in (m, n))
-        return u, _C._linalg.svdvals(input), v
-    u, s, vh = _C._linalg.svd(input, not some)
+        return u, svdvals(input), v
+    u, s, vh = svd(input, not some)
     return u, s, _adjoint(vh)
 
 
-def _svd(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return _C._linalg.svd(x, False)
-
-
 # ---- LU
+
+
+def _magnitude(a: np.ndarray) -> np.ndarray:
+    """By which LAPACK chooses pivots: of complex numbers |re| + |im|."""
+    return np.abs(a.real) + np.abs(a.imag) if a.dtype.kind == "c" else np.abs(a)
 
 
 def _lu_array(a: np.ndarray, block: int = 32) -> tuple[np.ndarray, np.ndarray]:
@@ -485,7 +547,7 @@ def _lu_array(a: np.ndarray, block: int = 32) -> tuple[np.ndarray, np.ndarray]:
     for begin in range(0, k, block):
         end = min(begin + block, k)
         for j in range(begin, end):
-            p = j + np.abs(stack[:, j:, j]).argmax(1)
+            p = j + _magnitude(stack[:, j:, j]).argmax(1)
             pivots[:, j] = p
             stack[every, p], stack[:, j] = stack[:, j].copy(), stack[every, p]
             pivot = stack[:, j, j, None]
@@ -916,7 +978,7 @@ def _tolerance(op: str, x: Tensor, atol: Any, rtol: Any, greatest: Tensor) -> Te
 
 
 def _spectrum(x: Tensor, hermitian: bool) -> Tensor:
-    return eigvalsh(x, "L").abs() if hermitian else _C._linalg.svdvals(x)
+    return eigvalsh(x, "L").abs() if hermitian else svdvals(x)
 
 
 class _Pinv(Function):
@@ -930,7 +992,7 @@ class _Pinv(Function):
             keep = size > _tolerance("pinv", x, atol, rtol, size.amax(-1, keepdim=True))
             y = (u * _C.where(keep, s, 1).reciprocal().mul(keep).unsqueeze(-2)) @ _adjoint(u)
         else:
-            u, s, vh = _svd(x)
+            u, s, vh = svd(x, False)
             keep = s > _tolerance("pinv", x, atol, rtol, s[..., :1])
             y = (_adjoint(vh) * _C.where(keep, s, 1).reciprocal().mul(keep).unsqueeze(-2)) @ _adjoint(u)
         ctx.save_for_backward(x, y)
@@ -1002,9 +1064,9 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any, driver: Any) -> tuple[Tensor, Tensor
     rcond = eps * max(m, n) if rcond is None or rcond < 0 else rcond
     found = pinv(A, None, rcond, False) @ sides
     no_floats = _C.empty(0, dtype=_real_dtype(A), device=A.device)
-    s = _C._linalg.svdvals(A.detach())
+    s = svdvals(A.detach())
     rank = (s > rcond * s[..., :1]).sum(-1)
-    residuals = found.reshape(-1)[:0]
+    residuals = _real(found.reshape(-1)[:0])
     if m > n and driver != "gelsy" and (driver == "gels" or bool((rank == n).all())):
         off = A @ found - sides
         residuals = _real((off * _conj(off)).sum(-2))
@@ -1022,7 +1084,7 @@ def cond(A: Tensor, p: Any) -> Tensor:
     if isinstance(p, str) and p not in ("fro", "nuc"):
         raise RuntimeError(f"{op}: got an invalid norm type: {p}")
     if p is None or p in (2, -2):
-        s = _C._linalg.svdvals(A)
+        s = svdvals(A)
         if A.numel() == 0:
             return _C.zeros(A.shape[:-2], dtype=_real_dtype(A), device=A.device)
         return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
@@ -1083,7 +1145,7 @@ class _Det(Function):
         limit = 1e7 if _real_dtype(x) == _C.float64 else 1e3
         if bool(((info == 0) & (grown < limit)).all()):
             return (dy * _conj(y))[..., None, None] * _adjoint(inverse)
-        u, s, vh = _svd(x)
+        u, s, vh = svd(x, False)
         one = _C.eye(s.size(-1), dtype=_C.bool, device=s.device)
         others = s.unsqueeze(-2).expand(*s.shape, s.size(-1)).masked_fill(one, 1).prod(-1)
         sign = det(u) * det(vh)
@@ -1151,10 +1213,8 @@ _PADE = {
         1.0,
     ],
 }
-_REACH = {  # Higham, "The scaling and squaring method for the matrix exponential revisited" (2005), table 2.3
-    8: [(3, 1.495585217958292e-2), (5, 2.539398330063230e-1), (7, 9.504178996162932e-1), (13, 5.371920351148152)],
-    4: [(3, 4.258730016922831e-1), (5, 1.880152677804762), (7, 3.925724783138660)],
-}
+# N. Higham, "The scaling and squaring method for the matrix exponential revisited", 2005, table 2.3
+_REACH = [(3, 1.495585217958292e-2), (5, 2.539398330063230e-1), (7, 9.504178996162932e-1), (13, 5.371920351148152)]
 
 
 def matrix_exp(A: Tensor) -> Tensor:
@@ -1162,15 +1222,16 @@ def matrix_exp(A: Tensor) -> Tensor:
     if A.dtype in (_C.bfloat16, _C.float16):
         return matrix_exp(A.float()).to(A.dtype)
     _square("matrix_exp", A)
+    if A.dtype in (_C.float32, _C.complex64):  # each squaring doubles the relative error
+        return matrix_exp(A.to(_C.complex128 if A.dtype.is_complex else _C.float64)).to(A.dtype)
     n = A.size(-1)
     if A.numel() == 0:
         return A * 1
     size = _C._linalg.matrix_norm(A.detach(), 1)
-    reach = _REACH[_real_dtype(A).itemsize]
     largest = float(size.max())
     if not math.isfinite(largest):
         return A * math.nan
-    degree, limit = next((found for found in reach if largest <= found[1]), reach[-1])
+    degree, limit = next((found for found in _REACH if largest <= found[1]), _REACH[-1])
     squarings = _C.ceil(_C.log2(size / limit)).clamp(min=0)
     x = A / (2.0**squarings)[..., None, None]
     one, square = _eye(n, A), x @ x
