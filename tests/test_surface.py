@@ -18,6 +18,9 @@ def passes(function):
     return torch.compile(function) is function
 
 
+ROOT = pathlib.Path(__file__).parents[1]
+
+
 # names
 
 
@@ -62,6 +65,8 @@ def test_files_of_pytorch_are_found_under_their_names():
 
     assert Linear is nn.Linear and BatchNorm2d is nn.BatchNorm2d is nn.modules.BatchNorm2d
     assert _pair(3) == (3, 3) and _pair([1, 2]) == (1, 2) and _reverse_repeat_tuple((1, 2), 2) == (2, 2, 1, 1)
+    keys = nn.modules.module._IncompatibleKeys([], ["a"])
+    assert keys.unexpected_keys == ["a"] and isinstance(nn.Linear(1, 1).load_state_dict({}, strict=False), type(keys))
     with pytest.raises(AttributeError, match="nn.modules.linear"):
         nn.modules.linear.Absent  # noqa: B018
 
@@ -132,6 +137,8 @@ def test_switches_are_kept():
         pass
     with pytest.raises(RuntimeError, match="^no$"):
         torch._check(False, lambda: "no")
+    assert torch._C._jit_set_profiling_mode(False) is False
+    assert nn.Linear(1, 1).compile(mode="max-autotune") is None
     assert torch.typename(3.5) == "float" and torch.typename(nn.Linear) == "tessel.nn.linear.Linear"
 
 
@@ -461,3 +468,9 @@ def test_spawned_processes_run_on_tessel_too(tmp_path):
     (tmp_path / "program.py").write_text(SPAWNING)
     done = run(tmp_path / "program.py")
     assert done.stdout == "True 1\n", done.stderr
+
+
+@pytest.mark.skipif(not (ROOT / "tools/from_pytorch.py").exists(), reason="no sources here")
+def test_the_page_for_those_who_come_from_pytorch_is_fresh():
+    run = subprocess.run([sys.executable, ROOT / "tools/from_pytorch.py", "--check"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -52,6 +52,10 @@ void bind_memory(PyObject* module) {
     }
     return calls;
   }, "[(op, sizes, dtype, target, start, end, thread)] since _profile_start, in nanoseconds of time.perf_counter_ns.");
+  // PyTorch's programs turn parts of its script compiler off with these; here there is none, and it never was on.
+  for (const char* name : {"_jit_set_profiling_executor", "_jit_set_profiling_mode", "_jit_override_can_fuse_on_cpu", "_jit_override_can_fuse_on_gpu",
+                           "_jit_set_texpr_fuser_enabled", "_jit_set_nvfuser_enabled"})
+    m.def(name, [](bool) { return false; }, py::arg("enabled"), "Whether it was on: False. There is no script compiler.");
   m.def("get_default_dtype", [] { return py::reinterpret_steal<py::object>(wrap(default_dtype())); });
   m.def("set_default_dtype", [](const py::object& d) {
     check_type(is_dtype(d.ptr()), "set_default_dtype: expected a dtype, got ", Py_TYPE(d.ptr())->tp_name);

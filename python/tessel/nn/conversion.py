@@ -88,6 +88,9 @@ class Convertible(Stateful):
     def _cast_floating(self: Self, dtype: Any) -> Self:
         return self._apply(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Does nothing: the kernels are compiled already. Takes what `tessel.compile` takes."""
+
     def share_memory(self: Self) -> Self:
         """Does nothing: workers are threads here, and share all memory already."""
         return self

@@ -41,6 +41,8 @@ class _File(ModuleType):
             for place in (self._own, nn):
                 if name in vars(place):
                     return vars(place)[name]
+            if name == "_IncompatibleKeys" and self._own.__name__ == "tessel.nn.module":
+                return importlib.import_module("tessel.nn.state").IncompatibleKeys
         raise _names.AbsentName(self.__name__, name)
 
     def __dir__(self) -> list[str]:
