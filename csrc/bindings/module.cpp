@@ -36,6 +36,7 @@ PYBIND11_MODULE(_C, m) {
     bind_sort();
     bind_matmul();
     bind_conv();
+    bind_images();
     bind_rnn();
     bind_softmax();
     bind_attention();

@@ -1,4 +1,6 @@
 // Losses in Python, with PyTorch's older arguments: reduce=False is "none", size_average=False is "sum".
+#include <algorithm>
+
 #include "bindings/registry.h"
 
 namespace tessel::python {
@@ -39,6 +41,34 @@ void bind_classes() {
   add_op("multilabel_soft_margin_loss(Tensor input, Tensor target, Tensor? weight=None, bool? size_average=None, bool? reduce=None, str reduction='mean') -> Tensor",
          +[](const Tensor& x, const Tensor& target, const Tensor& weight, Flag average, Flag reduce, const std::string& reduction) { return multilabel_soft_margin_loss(x, target, weight, reduction_of(reduction, average, reduce)); },
          "binary_cross_entropy_with_logits, averaged over the classes", kNN);
+}
+
+// Rows of logits that are made at a time: as many as the caller says, or what makes 2^22 numbers, which stay in the caches.
+int64_t rows_at_a_time(const Tensor& w, std::optional<int64_t> rows) { return rows.value_or(std::max<int64_t>(1, (int64_t(1) << 22) / std::max<int64_t>(w.size(0), 1))); }
+
+Tensor lengths_of(PyObject* given) {  // a tensor, or numbers
+  if (is_tensor(given)) return to_tensor(given);
+  std::vector<int64_t> numbers = Cast<std::vector<int64_t>>::from(given);
+  Tensor t = empty({static_cast<int64_t>(numbers.size())}, DType::int64);
+  std::copy(numbers.begin(), numbers.end(), t.data_as<int64_t>());
+  return t;
+}
+
+void bind_sequences() {
+  add_op("linear_cross_entropy(Tensor input, Tensor linear_weight, Tensor target, *, Tensor? linear_bias=None, Tensor? weight=None, str reduction='mean', int ignore_index=-100, float label_smoothing=0.0, int? rows=None) -> Tensor",
+         +[](const Tensor& x, const Tensor& w, const Tensor& target, const Tensor& b, const Tensor& weight, const std::string& reduction, int64_t ignored, double smoothing, std::optional<int64_t> rows) {
+    return linear_cross_entropy(x, w, b, target, weight, ignored, reduction_of(reduction), smoothing, rows_at_a_time(w, rows));
+  }, "cross_entropy(linear(input, linear_weight, linear_bias), target) of class numbers (n), with the logits of `rows` samples at a time.", kPrivate);
+  add_op("sigmoid_focal_loss(Tensor input, Tensor target, float alpha=0.25, float gamma=2.0, str reduction='none') -> Tensor",
+         +[](const Tensor& x, const Tensor& target, double alpha, double gamma, const std::string& reduction) { return sigmoid_focal_loss(x, target, alpha, gamma, reduction_of(reduction)); },
+         "-a (1 - p)^gamma log p from logits, with p the probability given to the target (0 or 1) and a alpha for 1, 1 - alpha for 0; a negative alpha is none.", kNN);
+  add_op("focal_loss(Tensor input, Tensor target, Tensor? weight=None, float gamma=2.0, int ignore_index=-100, str reduction='mean') -> Tensor",
+         +[](const Tensor& x, const Tensor& target, const Tensor& weight, double gamma, int64_t ignored, const std::string& reduction) { return focal_loss(x, target, weight, gamma, ignored, reduction_of(reduction)); },
+         "-w[t] (1 - p[t])^gamma log p[t] from scores (N, C, ...), with p their softmax and t the class numbers (N, ...).", kNN);
+  add_op("ctc_loss(Tensor log_probs, Tensor targets, object input_lengths, object target_lengths, int blank=0, str reduction='mean', bool zero_infinity=False) -> Tensor",
+         +[](const Tensor& x, const Tensor& targets, PyObject* lengths, PyObject* target_lengths, int64_t blank, const std::string& reduction, bool zero_infinity) {
+    return ctc_loss(x, targets, lengths_of(lengths), lengths_of(target_lengths), blank, reduction_of(reduction), zero_infinity);
+  }, "-log of the probability that log_probs (steps, batch, classes) read as targets, (batch, longest) or all in a row, once repetitions and then blanks are struck out. 'mean' divides each by its target's length.", kNN);
 }
 
 void bind_distances() {
@@ -108,6 +138,7 @@ void bind_margins() {
 
 void bind_loss() {
   bind_classes();
+  bind_sequences();
   bind_distances();
   bind_probabilities();
   bind_margins();

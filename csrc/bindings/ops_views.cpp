@@ -112,7 +112,7 @@ void bind_parts() {
   add_op("dsplit(Tensor input, int[] indices)", +[](const Tensor& x, const List& indices) { return dsplit_at(x, indices); });
   add_op("diagonal(Tensor input, int offset=0, int dim1=0, int dim2=1) -> Tensor", &diagonal);
   add_op("fill_diagonal_(Tensor input, Scalar fill_value, bool wrap=False) -> Tensor", &fill_diagonal_, "Writes one number along the main diagonal; with `wrap` a tall matrix's begins anew below its end, one row left out.", kMethod);
-  add_op("unfold(Tensor input, int dimension, int size, int step) -> Tensor", &unfold, "Windows of that size, every so many steps, along a dimension; they come in a new last one.", kMethod);
+  add_op("unfold(Tensor input, int dimension, int size, int step) -> Tensor", +[](const Tensor& x, int64_t dim, int64_t size, int64_t step) { return unfold(x, dim, size, step); }, "Windows of that size, every so many steps, along a dimension; they come in a new last one.", kMethod);
   add_op("select_scatter(Tensor input, Tensor src, int dim, int index) -> Tensor", &select_scatter);
   add_op("slice_scatter(Tensor input, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", &slice_scatter);
   add_op("diagonal_scatter(Tensor input, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor", &diagonal_scatter);

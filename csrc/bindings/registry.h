@@ -139,6 +139,7 @@ void bind_indexing();
 void bind_sort();
 void bind_matmul();
 void bind_conv();
+void bind_images();
 void bind_rnn();
 void bind_softmax();
 void bind_attention();

@@ -130,6 +130,58 @@ struct PoolArgs {
   void* dx;
 };
 
+// ---- resampling along one dimension: y [outer, m, inner] from x [outer, n, inner], both in C order. Element j of y is the
+// sum of weight[t] x[index[t]] over t from first[j] to first[j + 1] - 1. Its derivative is the same with the table transposed.
+struct ResampleArgs {
+  DType dtype;               // of x, y and weight: float32 or float64
+  int64_t outer, n, m, inner;
+  const int64_t* first;      // m + 1 of them
+  const int32_t* index;
+  const void* weight;
+  int taps;                  // of each element, where all have as many; else 0
+  const void* x;
+  void* y;
+};
+
+// ---- sampling an image at the positions of a grid: x [batch, channels, in] of three spatial dimensions (the first of size 1
+// where spatial is 2), grid [batch, out, spatial] of positions from -1 to 1, the last dimension of x first; y [batch,
+// channels, out]. With align_corners -1 and 1 are the centres of the outermost elements, else their outer edges.
+enum class Sampling : uint8_t { nearest, linear, cubic };
+enum class Outside : uint8_t { zeros, border, reflection };
+
+struct GridSampleArgs {
+  DType dtype;               // of everything: float32 or float64
+  Sampling sampling;
+  Outside outside;
+  bool align_corners;
+  int spatial;
+  int64_t batch, channels, in[3], out;
+  const void *x, *grid;
+  void* y;
+  const void* dy;            // backward
+  void *dx, *dgrid;          // null where not wanted
+};
+
+// ---- connectionist temporal classification: of each sequence the negative logarithm of the probability that x [steps,
+// batch, classes], logarithms of probabilities, reads as its targets once repetitions and then blanks are struck out. With
+// the targets l between blanks (blank, l1, blank, l2, ..., blank) and place s of those:
+//   alpha[t, s] = x[t, l[s]] + log(e^alpha[t - 1, s] + e^alpha[t - 1, s - 1] + e^alpha[t - 1, s - 2])
+// the last term only where l[s] is neither a blank nor l[s - 2]; beta the same from the end, without x[t]. Then
+//   dx[t, c] = -dloss sum over s with l[s] = c of e^(alpha[t, s] + beta[t, s] + loss)
+struct CtcArgs {
+  DType dtype;               // float32 or float64
+  int64_t steps, batch, classes, blank;
+  int64_t places;            // 2 longest + 1
+  const void* x;
+  const int64_t *targets, *begin;   // all targets, and where those of each sequence begin
+  const int64_t *lengths, *target_lengths;
+  double* alpha;             // [batch, steps, places + 2], the first two places -inf: written forward, read backward
+  double* loss;              // [batch]: written forward, read backward
+  bool zero_infinity;        // backward: an infinite loss has no gradient
+  const double* dloss;       // [batch]
+  void* dx;
+};
+
 // ---- recurrent layers: the steps of one layer in one direction, whose sequences are sorted by falling length. In the order of
 // running, step s has the first sizes[s] sequences of the batch, and its rows begin at row first[s] of every array of rows.
 // With g the input's part of the gates (x @ w_ih^T + b_ih, made before) and q = h w_hh^T + b_hh of the state h before:
@@ -439,6 +491,12 @@ struct Kernels {
   void (*pool)(const PoolArgs& args);
   int64_t (*pool_backward_scratch)(const PoolArgs& args);
   void (*pool_backward)(const PoolArgs& args, void* scratch);
+  void (*resample)(const ResampleArgs& args);
+  void (*grid_sample)(const GridSampleArgs& args);
+  void (*grid_sample_backward)(const GridSampleArgs& args);
+  int64_t (*ctc_scratch)(const CtcArgs& args);
+  void (*ctc)(const CtcArgs& args, void* scratch);
+  void (*ctc_backward)(const CtcArgs& args, void* scratch);
   int64_t (*rnn_scratch)(const RnnArgs& args);
   void (*rnn)(const RnnArgs& args, void* scratch);
   int64_t (*rnn_backward_scratch)(const RnnArgs& args);

@@ -81,20 +81,25 @@ Tensor empty_heads(const Dims& sizes, const Tensor& like) {
 
 Tensor transposed(const Tensor& x) { return transpose(x, -2, -1); }
 
+// softmax(scale q k^T + mask) in recorded ops; a row without an open key is 0.
+Tensor weights_of(double scale, bool causal, const Tensor& q, const Tensor& k, const Tensor& mask) {
+  DType type = q.dtype();
+  const Tensor closed_score = wrapped_number(-std::numeric_limits<double>::infinity()), zero = wrapped_number(0.0);
+  Tensor scores = matmul(q * scale, transposed(k));
+  if (mask.defined() && mask.dtype() != DType::bool_) scores = scores + to_dtype(mask, type);
+  if (mask.defined() && mask.dtype() == DType::bool_) scores = masked_fill(scores, logical_not(mask), closed_score);
+  if (causal) scores = masked_fill(scores, triu(ones({q.size(-2), k.size(-2)}, DType::bool_, q.device()), 1), closed_score);
+  if (k.size(-2) == 0) return scores;
+  if (!mask.defined()) return softmax(scores, -1);  // the first key is open to all
+  Tensor closed = binary(Binary::eq, amax(detach(scores), Dims{-1}, true), closed_score);
+  return masked_fill(softmax(masked_fill(scores, closed, zero), -1), closed, zero);
+}
+
 // The gradients in recorded ops, from weights [..., L, S] that are computed anew.
 Grads attention_algebra(const Plan& p, const Tensor& dy_, const Tensor& q_, const Tensor& k_, const Tensor& v_, const Tensor& mask, Needs needs) {
   DType type = compute_type(q_.dtype());
   Tensor dy = to_dtype(dy_, type), q = to_dtype(q_, type), k = to_dtype(k_, type), v = to_dtype(v_, type);
-  const Tensor closed_score = wrapped_number(-std::numeric_limits<double>::infinity()), zero = wrapped_number(0.0);
-  Tensor scores = matmul(q * p.scale, transposed(k));
-  if (mask.defined() && mask.dtype() != DType::bool_) scores = scores + to_dtype(mask, type);
-  if (mask.defined() && mask.dtype() == DType::bool_) scores = masked_fill(scores, logical_not(mask), closed_score);
-  if (p.causal) scores = masked_fill(scores, triu(ones({q.size(-2), k.size(-2)}, DType::bool_, q.device()), 1), closed_score);
-  Tensor weights = scores;
-  if (k.size(-2) > 0) {
-    Tensor closed = binary(Binary::eq, amax(detach(scores), Dims{-1}, true), closed_score);  // rows without an open key
-    weights = masked_fill(softmax(masked_fill(scores, closed, zero), -1), closed, zero);
-  }
+  Tensor weights = weights_of(p.scale, p.causal, q, k, mask);
   Tensor kept = p.dropout > 0 ? dropout(ones(weights.sizes(), type, q.device()), p.dropout, p.draw) : Tensor();
   Tensor dweights = matmul(dy, transposed(v));
   if (kept.defined()) dweights = dweights * kept;
@@ -194,6 +199,13 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   }
   if (dropout_p > 0) p.draw = default_generator().draw();
   return attend(p, q, k, v, mask);
+}
+
+Tensor attention_weights(const Tensor& q, const Tensor& k_, const Tensor& mask, bool is_causal, std::optional<double> scale, bool enable_gqa) {
+  Tensor k = enable_gqa && k_.size(-3) != q.size(-3) ? repeat_interleave(k_, q.size(-3) / k_.size(-3), k_.dim() - 3) : k_;
+  DType type = compute_type(q.dtype());
+  double by = scale.value_or(1 / std::sqrt(static_cast<double>(q.size(-1))));
+  return to_dtype(weights_of(by, is_causal, to_dtype(q, type), to_dtype(k, type), mask), q.dtype());
 }
 
 }  // namespace tessel

@@ -169,16 +169,16 @@ Tensor conv(const char* name, int spatial, const Tensor& x, const Tensor& w, con
   return c.batched ? y : squeeze(y, Dims{0});
 }
 
-// padding="same": y has x's image size; what is missing to symmetry is padded behind.
+// padding="same": y has ceil(n / stride) elements along each dimension; what is missing to symmetry is padded behind.
 Tensor conv_same(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& dilation, int64_t groups) {
   int64_t out_channels = w.dim() > 0 ? w.sizes()[0] : 0;
   Checked c = check_arguments(name, spatial, x, w, b, stride, Dims{0}, dilation, groups, w.dim() > 1 ? w.sizes()[1] * groups : 0, out_channels);
   check(out_channels >= groups && out_channels % groups == 0, name, ": Given groups=", groups, ", expected weight to be divisible by ", groups, " at dimension 0, but got weight of size ", w.sizes());
-  for (int d = 0; d < spatial; ++d) check(c.stride[d] == 1, name, ": padding='same' is not supported for strided convolutions, got stride=", c.stride);
   auto g = std::make_shared<Geometry>(Geometry{name, c.x.sizes(), w.sizes(), {c.x.sizes()[0], out_channels}, groups, c.stride, c.padding, c.dilation});
   for (int d = 0; d < spatial; ++d) {
-    g->padding[d] = c.dilation[d] * (w.sizes()[2 + d] - 1) / 2;
-    g->y_sizes.push_back(c.x.sizes()[2 + d]);
+    int64_t n = c.x.sizes()[2 + d], out = (n + c.stride[d] - 1) / c.stride[d];
+    g->padding[d] = std::max<int64_t>((out - 1) * c.stride[d] + c.dilation[d] * (w.sizes()[2 + d] - 1) + 1 - n, 0) / 2;
+    g->y_sizes.push_back(out);
   }
   Tensor y = conv_forward(c.x, w, b, g);
   return c.batched ? y : squeeze(y, Dims{0});

@@ -125,6 +125,118 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, const Tensor& weight
   return x.dim() == 1 ? loss : sum(loss) / static_cast<double>(x.numel() / std::max<int64_t>(n, 1));
 }
 
+// ---- class numbers from a linear layer, without its whole output
+
+namespace {
+
+// Logits of `rows` samples at a time are made, used and dropped, and made again on the way back: one product more, for
+// memory of rows * classes instead of samples * classes.
+struct LinearClassLoss {
+  ClassLoss loss;
+  int64_t rows;
+};
+
+template <class F> void each_part(int64_t n, int64_t rows, F f) {
+  for (int64_t at = 0; at < n; at += rows) f(at, std::min(rows, n - at));
+}
+
+Grads linear_class_loss_backward(const LinearClassLoss& l, const Tensor& dy_, const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& target, const Tensor& weight, Needs needs) {
+  NoGrad no_grad;
+  Tensor dy = in_order(dy_), dx = needs[0] ? empty(x.sizes(), x.dtype(), x.device()) : Tensor(), dw, db;
+  DType inside = x.dtype() == DType::float64 ? DType::float64 : DType::float32;
+  if (needs[1]) dw = zeros(w.sizes(), inside, w.device());
+  if (needs[2]) db = zeros(b.sizes(), inside, b.device());
+  each_part(x.sizes()[0], l.rows, [&](int64_t at, int64_t n) {
+    Tensor part = narrow(x, 0, at, n), logits = detach(linear(part, w, b)), t = narrow(target, 0, at, n), g = narrow(dy, 0, at, n);
+    set_requires_grad(logits, true);
+    Tensor dlogits;
+    {
+      GradMode grad(true);
+      Tensor y[] = {class_loss(l.loss, logits, t, weight)}, wanted[] = {logits};
+      dlogits = backward(y, std::span<const Tensor>(&g, 1), wanted, {.accumulate = false})[0];
+    }
+    if (needs[0]) copy_(narrow(dx, 0, at, n), matmul(dlogits, w));
+    if (needs[1]) add_(dw, to_dtype(matmul(transpose(dlogits, 0, 1), part), inside));
+    if (needs[2]) add_(db, to_dtype(sum(dlogits, Dims{0}), inside));
+  });
+  return {dx, dw, db};
+}
+
+Tensor linear_class_loss(const LinearClassLoss& l, const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& target, const Tensor& weight) {
+  std::vector<Tensor> parts;
+  {
+    NoGrad no_grad;
+    each_part(x.sizes()[0], l.rows, [&](int64_t at, int64_t n) {
+      parts.push_back(class_loss(l.loss, linear(narrow(x, 0, at, n), w, b), narrow(target, 0, at, n), weight));
+    });
+  }
+  Tensor y = cat(parts, 0);
+  if (Node* node = record("linear_cross_entropy", y, {x, w, b}))
+    node->backward = [l, x = Saved(x), w = Saved(w), b = b.defined() ? Saved(b) : Saved(), target = detach(target), weight](const Tensor& dy, Needs needs) -> Grads {
+      Tensor bias = b ? b() : Tensor();
+      if (!grad_enabled()) return linear_class_loss_backward(l, dy, x(), w(), bias, target, weight, needs);
+      Tensor from[] = {x(), w(), bias}, whole[] = {class_loss(l.loss, linear(from[0], from[1], bias), target, weight)};
+      std::vector<Tensor> wanted;
+      for (int i = 0; i < 3; ++i)
+        if (needs[i]) wanted.push_back(from[i]);
+      std::vector<Tensor> found = backward(whole, std::span<const Tensor>(&dy, 1), wanted, {.retain_graph = true, .create_graph = true, .accumulate = false, .allow_unused = true});
+      Grads grads;
+      for (int i = 0, next = 0; i < 3; ++i) grads.push_back(needs[i] ? found[next++] : Tensor());
+      return grads;
+    };
+  return y;
+}
+
+}  // namespace
+
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& target, const Tensor& weight, int64_t ignore_index, Reduction reduction, double label_smoothing, int64_t rows) {
+  const char* name = "linear_cross_entropy";
+  check(label_smoothing >= 0 && label_smoothing <= 1, name, ": label_smoothing must be between 0.0 and 1.0. Got: ", label_smoothing);
+  check(x.dim() == 2 && w.dim() == 2 && target.dim() == 1, name, ": rows of logits are made from x (n, in), weight (classes, in) and target (n), but they are ", x.sizes(), ", ", w.sizes(), " and ", target.sizes());
+  check_value(x.sizes()[0] == target.sizes()[0], name, ": Expected input batch_size (", x.sizes()[0], ") to match target batch_size (", target.sizes()[0], ").");
+  check(rows > 0, name, ": expected at least one row at a time, got ", rows);
+  if (x.sizes()[0] == 0) return cross_entropy(linear(x, w, b), target, weight, ignore_index, reduction, label_smoothing);
+  Tensor loss = linear_class_loss({{name, ignore_index, label_smoothing, Reduction::none, true}, rows}, x, w, b, target, weight);
+  if (reduction != Reduction::mean) return reduced(loss, reduction);
+  DType inside = x.dtype() == DType::float64 ? DType::float64 : DType::float32;
+  Tensor kept = ne(detach(target), wrapped_number(Scalar(ignore_index))), total = to_dtype(kept, inside);
+  if (weight.defined()) total = total * index_select(to_dtype(detach(weight), inside), 0, where(kept, detach(target), wrapped_number(Scalar(int64_t(0)))));
+  return to_dtype(sum(to_dtype(loss, inside)) / sum(total), x.dtype());
+}
+
+// ---- focal losses (Lin et al., "Focal loss for dense object detection", 2017): what is already right counts for less
+
+// a (1 - p)^gamma of the binary cross entropy, p the probability given to the target and a its share of alpha (none below 0)
+Tensor sigmoid_focal_loss(const Tensor& x, const Tensor& target, double alpha, double gamma, Reduction reduction) {
+  check_floats("sigmoid_focal_loss", x);
+  check_value(alpha <= 1, "sigmoid_focal_loss: alpha must be at most 1, or negative for none, but is ", alpha);
+  Tensor t = to_dtype(target, x.dtype()), entropy = binary_cross_entropy_with_logits(x, t, {}, {}, Reduction::none);
+  Tensor wrong = unary(Unary::sigmoid, x * (1.0 - t * 2.0));  // 1 - p, without losing digits
+  if (!(t.numel() == 0 || item(all(eq(t * (t - 1.0), wrapped_number(0.0)))).as_int())) {  // targets between 0 and 1
+    Tensor p = unary(Unary::sigmoid, x);
+    wrong = p + t - p * t * 2.0;
+  }
+  Tensor loss = gamma == 0 ? entropy : entropy * pow(wrong, wrapped_number(gamma));
+  if (alpha >= 0) loss = loss * (t * (2 * alpha - 1) + (1 - alpha));
+  return reduced(loss, reduction);
+}
+
+// w[t] (1 - p[t])^gamma of the cross entropy; the mean is weighted as cross_entropy's
+Tensor focal_loss(const Tensor& x, const Tensor& target, const Tensor& weight, double gamma, int64_t ignore_index, Reduction reduction) {
+  Tensor entropy = class_loss({"focal_loss", ignore_index, 0, Reduction::none, true}, x, target, {});
+  Tensor wrong = -unary(Unary::expm1, -entropy), kept = ne(target, wrapped_number(Scalar(ignore_index)));
+  Tensor loss = gamma == 0 ? entropy : entropy * pow(wrong, wrapped_number(gamma));
+  if (!weight.defined() && reduction != Reduction::mean) return reduced(loss, reduction);
+  Tensor w = to_dtype(kept, x.dtype());
+  if (weight.defined()) {
+    check(weight.dim() == 1 && weight.numel() == x.sizes()[x.dim() == 1 ? 0 : 1], "focal_loss: weight must have one number for each class, but is ", weight.sizes());
+    Tensor of_target = index_select(weight, 0, reshape(where(kept, target, wrapped_number(Scalar(int64_t(0)))), {-1}));
+    w = w * reshape(of_target, target.sizes());
+    loss = loss * w;
+  }
+  return reduction == Reduction::mean ? sum(loss) / sum(w) : reduced(loss, reduction);
+}
+
 // ---- distances
 
 Tensor mse_loss(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction) {
@@ -339,10 +451,16 @@ Tensor poisson_nll_loss(const Tensor& x, const Tensor& target, bool log_input, b
 Tensor gaussian_nll_loss(const Tensor& x, const Tensor& target, const Tensor& variance_, bool full, double eps, Reduction reduction) {
   Tensor variance = variance_;
   if (!(variance.sizes() == x.sizes())) {
-    Dims short_by_one = x.sizes(), last_one = x.sizes();
-    if (x.dim() > 0) short_by_one.erase(x.dim() - 1), last_one[x.dim() - 1] = 1;
-    if (variance.sizes() == short_by_one) variance = unsqueeze(variance, -1);
-    else check_value(variance.dim() == 0 || variance.sizes() == last_one, "gaussian_nll_loss: var is of incorrect size ", variance.sizes(), " (x is ", x.sizes(), ")");
+    Dims short_by_one = x.sizes();
+    if (x.dim() > 0) short_by_one.erase(x.dim() - 1);
+    if (variance.sizes() == short_by_one) {
+      variance = unsqueeze(variance, -1);
+    } else if (variance.dim() > 0) {  // one dimension of all may be 1
+      int64_t different = variance.dim() == x.dim() ? 0 : 2;
+      for (int64_t d = 0; d < std::min(x.dim(), variance.dim()); ++d)
+        if (variance.sizes()[d] != x.sizes()[d]) different += variance.sizes()[d] == 1 ? 1 : 2;
+      check_value(different == 1, "gaussian_nll_loss: var is of incorrect size ", variance.sizes(), " (x is ", x.sizes(), ")");
+    }
   }
   check_value(variance.numel() == 0 || item(all(ge(detach(variance), wrapped_number(0.0)))).as_int(), "gaussian_nll_loss: var has negative entry/entries");
   Tensor bound;

@@ -373,6 +373,21 @@ std::tuple<Tensor, Tensor> max_pool(int spatial, const Tensor& x, const Dims& ke
 Tensor avg_pool(int spatial, const Tensor& x, const Dims& kernel, const Dims& stride, const Dims& padding, bool ceil_mode, bool count_include_pad, std::optional<int64_t> divisor_override);
 std::tuple<Tensor, Tensor> adaptive_max_pool(int spatial, const Tensor& x, const Dims& output_size, bool want_indices);
 Tensor adaptive_avg_pool(int spatial, const Tensor& x, const Dims& output_size);
+Tensor lp_pool(int spatial, const Tensor& x, double p, const Dims& kernel, const Dims& stride, bool ceil_mode);
+Tensor max_unpool(int spatial, const Tensor& x, const Tensor& indices, const Dims& output_size);
+std::tuple<Tensor, Tensor> fractional_max_pool(int spatial, const Tensor& x, const Dims& kernel, const Dims& output_size, const Tensor& samples = {});   // samples: [n, c, spatial] of [0, 1)
+
+// ---- images in other orders and sizes
+Tensor unfold(const Tensor& x, const Dims& kernel, const Dims& dilation, const Dims& padding, const Dims& stride);   // windows as columns: (n, c kh kw, windows)
+Tensor fold(const Tensor& y, const Dims& output_size, const Dims& kernel, const Dims& dilation, const Dims& padding, const Dims& stride);   // their sum in place
+Tensor pixel_shuffle(const Tensor& x, int64_t r);      // (..., c r r, h, w) to (..., c, h r, w r)
+Tensor pixel_unshuffle(const Tensor& x, int64_t r);
+Tensor channel_shuffle(const Tensor& x, int64_t groups);
+enum class Interpolation : uint8_t { nearest, nearest_exact, linear, cubic, lanczos };
+// To these sizes of the last dimensions. factors: one for each where the caller gave any; what they say counts for the positions.
+Tensor interpolate(const Tensor& x, const Dims& sizes, Interpolation kind, bool align_corners = false, bool antialias = false, std::span<const double> factors = {});
+Tensor affine_grid(const Tensor& theta, const Dims& sizes, bool align_corners);
+Tensor grid_sample(const Tensor& x, const Tensor& grid, std::string_view mode, std::string_view padding, bool align_corners);
 
 // ---- recurrent layers (kernels.h has the cells' formulas). `weights`: for each layer and direction w_ih, w_hh, with
 // biases b_ih and b_hh, and w_hr where the lstm projects. States: [layers * directions, batch, ...]; c0 and c_n the lstm's.
@@ -397,6 +412,7 @@ Tensor pad_sequence(Tensors xs, bool batch_first, double padding_value, bool lef
 // ---- attention: softmax(scale q k^T + mask) v, scale 1 / sqrt(width) unless given; the mask may be undefined
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask = {}, double dropout_p = 0, bool is_causal = false,
                                     std::optional<double> scale = {}, bool enable_gqa = false);
+Tensor attention_weights(const Tensor& q, const Tensor& k, const Tensor& mask = {}, bool is_causal = false, std::optional<double> scale = {}, bool enable_gqa = false);   // the softmax alone
 
 // ---- softmax
 Tensor softmax(const Tensor& x, int64_t dim, std::optional<DType> dtype = {});
@@ -424,6 +440,11 @@ Tensor normalize(const Tensor& x, double p = 2, Ints dims = Dims{1}, double eps 
 enum class Reduction : uint8_t { none, mean, sum };
 Tensor cross_entropy(const Tensor& x, const Tensor& target, const Tensor& weight, int64_t ignore_index, Reduction reduction, double label_smoothing);
 Tensor nll_loss(const Tensor& x, const Tensor& target, const Tensor& weight, int64_t ignore_index, Reduction reduction);
+// cross_entropy(x w^T + b) of class numbers, the logits made `rows` at a time, forward and backward, and never whole
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& target, const Tensor& weight, int64_t ignore_index, Reduction reduction, double label_smoothing, int64_t rows);
+Tensor sigmoid_focal_loss(const Tensor& x, const Tensor& target, double alpha, double gamma, Reduction reduction);
+Tensor focal_loss(const Tensor& x, const Tensor& target, const Tensor& weight, double gamma, int64_t ignore_index, Reduction reduction);
+Tensor ctc_loss(const Tensor& x, const Tensor& targets, const Tensor& lengths, const Tensor& target_lengths, int64_t blank, Reduction reduction, bool zero_infinity);
 Tensor mse_loss(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction);
 Tensor l1_loss(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction);
 Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, Reduction reduction, double beta);

@@ -182,4 +182,100 @@ Tensor adaptive_avg_pool(int spatial, const Tensor& x, const Dims& output_size) 
   return pool_mean(x, plan);
 }
 
+// (sum of x^p over each window)^(1/p)
+Tensor lp_pool(int spatial, const Tensor& x, double p, const Dims& kernel_, const Dims& stride, bool ceil_mode) {
+  constexpr const char* kNames[] = {"", "lp_pool1d", "lp_pool2d", "lp_pool3d"};
+  check(p != 0, kNames[spatial], ": norm_type must not be 0");
+  Dims kernel = spread(kNames[spatial], "kernel_size", kernel_, spatial);
+  Plan plan = window_plan(kNames[spatial], Pool::average, spatial, x, kernel, stride, Dims{0}, Dims{1}, ceil_mode);
+  plan.args.count_include_pad = true;
+  Tensor y = pool_mean(pow(x, wrapped_number(p)), plan);
+  // As PyTorch has it, the root is of the sum's size and bears its sign; its derivative at 0 is 0 or, for p > 1, a NaN's.
+  return pow(sign(y) * unary(Unary::relu, abs(y)) * static_cast<double>(kernel.numel()), wrapped_number(1 / p));
+}
+
+// ---- the way back from the places of the greatest
+
+Tensor max_unpool(int spatial, const Tensor& x, const Tensor& indices, const Dims& output_size) {
+  constexpr const char* kNames[] = {"", "max_unpool1d", "max_unpool2d", "max_unpool3d"};
+  const char* name = kNames[spatial];
+  check(indices.dtype() == DType::int64, name, ": elements in indices should be type int64 but got: ", indices.dtype());
+  check(x.dim() == spatial + 1 || x.dim() == spatial + 2, name, ": Input to ", name, " should be a ", spatial + 1, "d or ", spatial + 2, "d Tensor, but got a tensor with ", x.dim(), " dimensions.");
+  check(x.sizes() == indices.sizes(), name, ": Expected shape of indices to be same as that of the input tensor (", x.sizes(), ") but got indices tensor with shape: ", indices.sizes());
+  check(output_size.size() == spatial, name, ": There should be exactly ", spatial, " elements in output_size, but got ", output_size);
+  for (int64_t d = x.dim() == spatial + 2 ? 1 : 0; d < x.dim(); ++d)
+    check(x.sizes()[d] > 0, name, ": Expected input to have non-zero size for non-batch dimensions, but got ", x.sizes());
+  Dims sizes = x.sizes();
+  for (int d = 0; d < spatial; ++d) sizes[x.dim() - spatial + d] = output_size[d];
+  Dims from = flat_planes(x.sizes(), spatial), to = flat_planes(sizes, spatial);
+  Tensor places = reshape(indices, from);
+  if (places.numel() > 0) {
+    int64_t least = item(min(places)).as_int(), greatest = item(max(places)).as_int();
+    check(least >= 0 && greatest < to[1], name, ": Found an invalid max index: ", least < 0 ? least : greatest, " (output volumes are of size ", output_size, ")");
+  }
+  return reshape(scatter(zeros(to, x.dtype(), x.device()), 1, places, reshape(x, from)), sizes);
+}
+
+// ---- windows that begin at random (Graham, "Fractional max-pooling", 2014)
+
+// The source elements of all windows of each plane: [planes, windows, elements of a window]. `samples` [planes, spatial]
+// say where along each dimension the sequence of windows begins.
+static Tensor fractional_places(int spatial, const Dims& in, const Dims& kernel, const Dims& out, const Tensor& samples) {
+  int64_t planes = samples.sizes()[0], count = out.numel(), window = kernel.numel();
+  Tensor places = empty({planes, count, window}, DType::int64);
+  int64_t* place = places.data_as<int64_t>();
+  bool wide = samples.dtype() == DType::float64;
+  std::vector<int64_t> begin[3];
+  for (int64_t plane = 0; plane < planes; ++plane) {
+    for (int d = 0; d < spatial; ++d) {
+      int64_t at = plane * spatial + (spatial == 2 ? 1 - d : d);  // of an image the last dimension's comes first
+      begin[d].assign(static_cast<size_t>(out[d]), in[d] - kernel[d]);
+      auto fill = [&](auto sample) {  // in the samples' own precision: where a window begins is cut to an integer
+        using T = decltype(sample);
+        T alpha = out[d] > 1 ? T(in[d] - kernel[d]) / T(out[d] - 1) : T(0);
+        for (int64_t i = 0; i + 1 < out[d]; ++i) begin[d][i] = int64_t((T(i) + sample) * alpha) - int64_t(sample * alpha);
+      };
+      if (wide) fill(samples.data_as<double>()[at]);
+      else fill(samples.data_as<float>()[at]);
+    }
+    for (int64_t o = 0; o < count; ++o) {
+      int64_t first[3], rest = o;
+      for (int d = spatial - 1; d >= 0; rest /= out[d], --d) first[d] = begin[d][rest % out[d]];
+      for (int64_t k = 0; k < window; ++k) {
+        int64_t flat = 0, scale = 1, left = k;
+        for (int d = spatial - 1; d >= 0; scale *= in[d], left /= kernel[d], --d) flat += (first[d] + left % kernel[d]) * scale;
+        *place++ = flat;
+      }
+    }
+  }
+  return places;
+}
+
+std::tuple<Tensor, Tensor> fractional_max_pool(int spatial, const Tensor& x, const Dims& kernel_, const Dims& output_size, const Tensor& samples_) {
+  const char* name = spatial == 2 ? "fractional_max_pool2d" : "fractional_max_pool3d";
+  Plan plan = make_plan(name, Pool::adaptive_max, spatial, x);
+  Dims kernel = spread(name, "kernel_size", kernel_, spatial), out = spread(name, "output_size", output_size, spatial), in;
+  for (int d = 0; d < spatial; ++d) {
+    in.push_back(x.sizes()[x.dim() - spatial + d]);
+    check(kernel[d] > 0 && out[d] > 0, name, ": kernel_size and output_size must be greater than zero, but got ", kernel, " and ", out);
+    check(out[d] + kernel[d] - 1 <= in[d], name, ": pool size (", kernel, ") too large relative to input size (", in, ") for output size ", out);
+    plan.y_sizes.push_back(out[d]);
+  }
+  int64_t planes = plan.args.planes, batch = x.dim() == spatial + 2 ? x.sizes()[0] : 1, channels = x.sizes()[x.dim() - spatial - 1];
+  Tensor samples = samples_;
+  if (!samples.defined()) samples = empty({batch, channels, spatial}, x.dtype(), x.device()), uniform_(samples, 0, 1, default_generator());
+  check(samples.dtype() == x.dtype(), name, ": Expect _random_samples to have the same dtype as input, but got ", samples.dtype(), " and ", x.dtype());
+  check(samples.dim() == 3 && samples.sizes()[0] >= batch && samples.sizes()[1] >= channels && samples.sizes()[2] == spatial, name, ": Expect _random_samples of shape ",
+        Dims{batch, channels, spatial}, ", but got ", samples.sizes());
+  samples = narrow(narrow(detach(samples), 0, 0, batch), 1, 0, channels);
+  samples = contiguous(to_device(reshape(x.dtype() == DType::float64 ? samples : to_dtype(samples, DType::float32), {planes, spatial}), Device{}));
+  Tensor places = to_device(fractional_places(spatial, in, kernel, out, samples), x.device());
+  Dims flat{planes, in.numel()}, windows = places.sizes();
+  Tensor candidates = reshape(gather(reshape(detach(x), flat), 1, reshape(places, {planes, windows[1] * windows[2]})), windows);
+  Tensor which = unsqueeze(argmax(candidates, 2), 2);  // the first of equals, and a NaN before all
+  Tensor chosen = squeeze(gather(places, 2, which), Dims{2});
+  Tensor y = reshape(gather(reshape(x, flat), 1, chosen), plan.y_sizes);
+  return {y, reshape(chosen, plan.y_sizes)};
+}
+
 }  // namespace tessel

@@ -1,4 +1,4 @@
-"""The score sheet: python -m tests.peer [--only NAME ...] [--no-grad] [--verbose] [--jobs N]"""
+"""The score sheet: python -m tests.peer [--modules] [--only NAME ...] [--no-grad] [--verbose] [--jobs N]"""
 
 import argparse
 import os
@@ -7,21 +7,24 @@ import sys
 import textwrap
 import time
 
-from .opdb import NAMES, Apart, Score, there
+from .moduledb import MODULES, score_of_module
+from .opdb import NAMES, Apart, Score, score_of, there
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.peer", description=__doc__.splitlines()[0])
+    parser.add_argument("--modules", action="store_true", help="PyTorch's module database, and not that of operators")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these names of the database")
     parser.add_argument("--no-grad", action="store_true", help="compare no gradients")
     parser.add_argument("--verbose", action="store_true", help="tell every failure, not only the first of a name")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="names scored at a time")
     asked = parser.parse_args()
     begin = time.perf_counter()
-    names = asked.only or NAMES
+    names = asked.only or (MODULES if asked.modules else NAMES)
+    judge = score_of_module if asked.modules else score_of
     present, absent = [n for n in names if there(n)], [n for n in names if not there(n)]
     total, broken, slowest = Score(), {}, []
-    for run in finished(present, not asked.no_grad, asked.jobs):
+    for run in finished(present, not asked.no_grad, asked.jobs, judge):
         score = run.score()
         slowest.append((run.seconds, run.name))
         total.add(score)
@@ -33,12 +36,12 @@ def main():
     return 1 if broken else 0
 
 
-def finished(names, gradients, jobs):
+def finished(names, gradients, jobs, judge):
     """The runs of these names as they end, so many at a time."""
     waiting, going = list(reversed(names)), []
     while waiting or going:
         while waiting and len(going) < jobs:
-            going.append(Apart(waiting.pop(), gradients))
+            going.append(Apart(waiting.pop(), gradients, judge))
         for run in select.select(going, [], [])[0]:
             going.remove(run)
             yield run

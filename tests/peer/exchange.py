@@ -1,5 +1,6 @@
 """Carries arguments and results between PyTorch and tessel: the same values, dtypes, strides and offsets."""
 
+import dataclasses
 import functools
 import types
 
@@ -44,6 +45,9 @@ def to_tessel(value):
         return {k: to_tessel(v) for k, v in value.items()}
     if isinstance(value, FUNCTIONS):
         return transplanted(value)
+    if dataclasses.is_dataclass(value) and hasattr(tessel.nn, type(value).__name__):
+        fields = {f.name: to_tessel(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return getattr(tessel.nn, type(value).__name__)(**fields)
     if isinstance(value, torch.nn.Module):
         raise Untranslatable(f"the module {type(value).__name__}")
     return value

@@ -31,6 +31,13 @@ def qkv(q, k=None, v=None):
 CLOSED = given([[True, False, True, False], [False] * 4, [True] * 4], "bool")  # the second query sees nothing
 SUNK = given([[0.5, -np.inf, 0.0, 1.0], [-np.inf] * 4, [0.0, -1.0, 2.0, 0.0]]).const
 
+
+def with_weights(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None, enable_gqa=False, **_):
+    options = {"attn_mask": attn_mask, "is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
+    heads = np.broadcast_to(np.eye(k.shape[-2]), (*k.shape[:-1], k.shape[-2]))  # each key's value says which it is
+    return attention(q, k, v, **options), attention(q, k, heads, **options)
+
+
 SPECS = [
     Spec(
         "nn.functional.scaled_dot_product_attention",
@@ -77,5 +84,20 @@ SPECS = [
             error(RuntimeError, ".*divide.*3, 3 and 4", *qkv((4, 5, 2), (3, 5, 2)), enable_gqa=True),
             error(RuntimeError, ".*1.5", *qkv((2, 5, 4)), dropout_p=1.5),
         ],
+    ),
+    Spec(
+        "nn.functional.scaled_dot_product_attention",
+        with_weights,
+        [
+            case(*qkv((2, 2, 3, 4)), return_weights=True),
+            case(*qkv((2, 3, 4), (2, 5, 4)), is_causal=True, scale=-0.5, return_weights=True),
+            case(*qkv((2, 3, 4), (2, 4, 4)), CLOSED, return_weights=True),
+            case(*qkv((2, 3, 4), (2, 4, 4)), SUNK, return_weights=True),
+            case(*qkv((2, 2, 3, 4)), rand(2, 1, 3), is_causal=True, return_weights=True),
+            case(*qkv((2, 4, 3, 2), (2, 2, 3, 2)), enable_gqa=True, return_weights=True),
+        ],
+        method=False,
+        tolerance=TOLERANCE,
+        bench=[case(*qkv((4, 12, 512, 64)), return_weights=True)],
     ),
 ]

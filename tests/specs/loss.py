@@ -157,6 +157,52 @@ def loss(name, reference, cases, **more):
     return Spec("nn.functional." + name, reference, cases, **{"method": False, "tolerance": TOLERANCE, **more})
 
 
+def sigmoid_focal_loss(x, t, alpha=0.25, gamma=2.0, reduction="none"):
+    p = 1 / (1 + np.exp(-x))
+    entropy = -(t * -softplus(-x) + (1 - t) * -softplus(x))
+    y = entropy * (1 - (p * t + (1 - p) * (1 - t))) ** gamma
+    return reduced(y * (alpha * t + (1 - alpha) * (1 - t)) if alpha >= 0 else y, reduction)
+
+
+def focal_loss(x, t, weight=None, gamma=2.0, ignore_index=-100, reduction="mean"):
+    logp = log_softmax(x, 0 if x.ndim == 1 else 1)
+    entropy = nll_loss(logp, t, None, ignore_index, "none")
+    kept = t != ignore_index
+    w = kept * (np.ones(x.shape[min(1, x.ndim - 1)]) if weight is None else weight)[np.where(kept, t, 0)]
+    return reduced(entropy * (1 - np.exp(-entropy)) ** gamma * w, reduction, w.sum())
+
+
+def ctc_loss(x, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):
+    """All readings of every place, step by step, as probabilities."""
+    lone = x.ndim == 2
+    x = x[:, None] if lone else x
+    lengths, counts = np.reshape(input_lengths, -1), np.reshape(target_lengths, -1)
+    begins, losses = np.cumsum(counts) - counts, []
+    for n, (steps, count) in enumerate(zip(lengths, counts)):
+        target = targets[n, :count] if targets.ndim == 2 else targets[begins[n] : begins[n] + count]
+        label = [blank] + [v for t in target for v in (t, blank)]
+        p = np.zeros(len(label))
+        p[0] = 1
+        for step in range(steps):
+            before = p.copy()
+            if step:
+                p[1:] += before[:-1]
+                for s in range(2, len(label)):
+                    p[s] += before[s - 2] if s % 2 and label[s] != label[s - 2] else 0
+            elif len(label) > 1:
+                p[1] = 1
+            p = p * np.exp(x[step, n, label])
+        reads = p[-2:].sum() if steps else float(len(label) == 1)
+        loss = -np.log(reads) if reads > 0 else np.inf
+        losses.append(0.0 if zero_infinity and np.isinf(loss) else loss)
+    losses = np.array(losses)
+    if reduction == "mean":
+        return (losses / np.maximum(counts, 1)).mean()
+    return losses.sum() if reduction == "sum" else losses[0] if lone else losses
+
+
+HARD = given([[0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]).const
+
 SPECS = [
     loss(
         "cross_entropy",
@@ -336,5 +382,48 @@ SPECS = [
             case(rand(4), rand(4), rand(4)),
         ],
         errors=[error(RuntimeError, ".*", rand(5, 4), rand(5, 4), rand(4))],
+    ),
+    loss(
+        "sigmoid_focal_loss",
+        sigmoid_focal_loss,
+        [
+            *each(rand(3, 4), HARD),
+            case(rand(3, 4), HARD, -1, 0),
+            case(rand(3, 4), HARD, 0.6, 1.5, reduction="mean"),
+            case(rand(3, 4), positive(3, 4, low=0.1, high=0.9).const),
+        ],
+    ),
+    loss(
+        "focal_loss",
+        focal_loss,
+        [
+            *each(rand(5, 4), ints(5, high=4)),
+            case(rand(5, 4), ints(5, high=4), positive(4).const, 1.5),
+            case(rand(5, 4), ints(5, high=4), gamma=0.0),
+            case(rand(2, 4, 3), ints(2, 3, high=4), ignore_index=1),
+            case(rand(2, 4, 3), ints(2, 3, high=4), positive(4).const, 2.0, 1, "sum"),
+            case(rand(4), given(2, "int64")),
+        ],
+    ),
+    loss(
+        "ctc_loss",
+        ctc_loss,
+        [
+            *each(rand(7, 3, 4, high=0.0), ints(3, 2, low=1, high=4), (7, 5, 6), (2, 1, 2)),
+            case(rand(7, 3, 4, high=0.0), ints(5, low=1, high=4), (7, 5, 6), (2, 1, 2)),
+            case(rand(6, 2, 3, high=0.0), given([[1, 1, 2], [0, 1, 0]], "int64"), (6, 5), (3, 0), 2),
+            case(rand(9, 4, high=0.0), given([1, 3, 3, 1], "int64"), (9,), (4,)),
+            case(rand(9, 40, high=0.0), given([*range(1, 4)] * 3, "int64"), (9,), (9,), reduction="none"),
+            case(rand(3, 2, 4, high=0.0), given([[1, 1, 1], [1, 2, 3]], "int64"), (3, 3), (3, 3), zero_infinity=True),
+            case(rand(3, 2, 4, high=0.0), given([[1, 1], [1, 2]], "int64"), (0, 3), (0, 2)),
+        ],
+        twice=False,
+        large=case(rand(40, 6, 30, high=0.0), ints(6, 12, low=1, high=30), (40,) * 6, (12, 11, 10, 9, 12, 5)),
+        errors=[
+            error(RuntimeError, "blank", rand(7, 1, 4), ints(1, 2), (7,), (2,), 4),
+            error(RuntimeError, "input_lengths", rand(7, 2, 4), ints(2, 2), (7,), (2, 2)),
+            error(RuntimeError, "at most 7", rand(7, 1, 4), ints(1, 2), (8,), (2,)),
+            error(RuntimeError, "at least 3", rand(7, 1, 4), ints(1, 2), (7,), (3,)),
+        ],
     ),
 ]

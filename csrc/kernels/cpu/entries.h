@@ -37,6 +37,14 @@ void attention_backward(const AttentionArgs& args, void* scratch);
 int64_t class_loss_scratch(const ClassLossArgs& args);
 void class_loss(const ClassLossArgs& args, void* scratch);
 void class_loss_backward(const ClassLossArgs& args);
+// resample.cpp, grid_sample.cpp
+void resample(const ResampleArgs& args);
+void grid_sample(const GridSampleArgs& args);
+void grid_sample_backward(const GridSampleArgs& args);
+// ctc.cpp
+int64_t ctc_scratch(const CtcArgs& args);
+void ctc(const CtcArgs& args, void* scratch);
+void ctc_backward(const CtcArgs& args, void* scratch);
 // svd.cpp
 int64_t svd_scratch(const SvdArgs& args);
 void svd(const SvdArgs& args, void* scratch);

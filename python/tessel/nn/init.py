@@ -238,5 +238,33 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     return tensor
 
 
+def _without_underscore(function: Any) -> Any:
+    """The function under its older name, with a warning."""
+    name = function.__name__
+
+    def older(*args: Any, **kwargs: Any) -> Tensor:
+        warnings.warn(
+            f"`nn.init.{name[:-1]}` is now deprecated in favor of `nn.init.{name}`.", FutureWarning, stacklevel=2
+        )
+        return function(*args, **kwargs)
+
+    older.__name__ = name[:-1]
+    older.__doc__ = f"{name}, under its older name."
+    return older
+
+
+uniform = _without_underscore(uniform_)
+normal = _without_underscore(normal_)
+constant = _without_underscore(constant_)
+eye = _without_underscore(eye_)
+dirac = _without_underscore(dirac_)
+xavier_uniform = _without_underscore(xavier_uniform_)
+xavier_normal = _without_underscore(xavier_normal_)
+kaiming_uniform = _without_underscore(kaiming_uniform_)
+kaiming_normal = _without_underscore(kaiming_normal_)
+orthogonal = _without_underscore(orthogonal_)
+sparse = _without_underscore(sparse_)
+
+
 if not TYPE_CHECKING:
     __getattr__ = _names.absent(__name__)

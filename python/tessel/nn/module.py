@@ -10,6 +10,7 @@ from .conversion import Convertible
 from .hooks import call_with_hooks
 from .members import Members
 from .parameter import Buffer, Parameter
+from .state import IncompatibleKeys as _IncompatibleKeys  # noqa: F401  PyTorch's place and name for it
 
 __all__ = ["Module"]
 
@@ -375,6 +376,9 @@ class Module(Convertible):
                 parameter.grad = None
             else:
                 (grad.detach_() if grad.grad_fn is not None else grad.requires_grad_(False)).zero_()
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Does nothing: the kernels are compiled already, and a call runs them directly."""
 
     # -- text ---------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from .._C import Tensor
 from . import init
 from .module import Module
 from .parameter import Parameter
-from .utils.rnn import PackedSequence
+from .utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 __all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
 
@@ -24,7 +24,9 @@ class RNNBase(Module):
     both.
 
     Shapes: input (time, batch, input_size), (batch, time, input_size) with `batch_first`, (time, input_size) of a
-    single sequence, or a PackedSequence; states (num_layers * directions, batch, size). The parameters of layer k are
+    single sequence, or a PackedSequence; states (num_layers * directions, batch, size). A call's `lengths`, one for
+    each of a padded batch, does what packing does: states are those after each sequence's last step, and outputs behind
+    it are zero. The parameters of layer k are
     weight_ih_l<k> (gates * hidden_size, input), weight_hh_l<k> (gates * hidden_size, size), bias_ih_l<k> and
     bias_hh_l<k>, those of the other direction end in _reverse; all start uniform in +-1/sqrt(hidden_size). `dropout`
     works between layers.
@@ -119,8 +121,11 @@ class RNNBase(Module):
         hx: Tensor | None,
         cx: Tensor | None,
         reset_after: bool = True,
+        lengths: Any = None,
     ) -> tuple[Any, Any, Any]:
         """Outputs and last states; a state that is not given is zero."""
+        if lengths is not None:
+            return self._run_lengths(op, input, hx, cx, reset_after, lengths)
         directions = 2 if self.bidirectional else 1
         packed = isinstance(input, PackedSequence)
         batched = True
@@ -187,6 +192,18 @@ class RNNBase(Module):
             y, h, c = y.squeeze(0 if self.batch_first else 1), h.squeeze(1), c if c is None else c.squeeze(1)
         return y, h, c
 
+    def _run_lengths(
+        self, op: Callable[..., Any], input: Any, hx: Any, cx: Any, reset_after: bool, lengths: Any
+    ) -> tuple[Any, Any, Any]:
+        """The same of padded sequences, of which so many steps are there: outputs behind them are zero."""
+        name = type(self).__name__
+        if isinstance(input, PackedSequence) or input.dim() != 3:
+            raise ValueError(f"{name}: lengths are for a batch of padded sequences, a tensor of 3 dimensions")
+        packed = pack_padded_sequence(input, lengths, self.batch_first, enforce_sorted=False)
+        y, h, c = self._run(op, packed, hx, cx, reset_after)
+        steps = input.shape[1 if self.batch_first else 0]
+        return pad_packed_sequence(y, self.batch_first, total_length=steps)[0], h, c
+
     def extra_repr(self) -> str:
         shown = {
             "proj_size": 0,
@@ -232,8 +249,11 @@ class RNN(RNNBase):
         )
         self.nonlinearity = nonlinearity
 
-    def forward(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> tuple[Any, Tensor]:
-        return self._run(_C._ops.rnn_tanh if self.nonlinearity == "tanh" else _C._ops.rnn_relu, input, hx, None)[:2]
+    def forward(
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None, *, lengths: Any = None
+    ) -> tuple[Any, Tensor]:
+        op = _C._ops.rnn_tanh if self.nonlinearity == "tanh" else _C._ops.rnn_relu
+        return self._run(op, input, hx, None, lengths=lengths)[:2]
 
 
 class LSTM(RNNBase):
@@ -278,10 +298,10 @@ class LSTM(RNNBase):
         )
 
     def forward(
-        self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
+        self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None
     ) -> tuple[Any, tuple[Tensor, Tensor]]:
         h, c = (None, None) if hx is None else hx
-        y, h, c = self._run(_C._ops.lstm, input, h, c)
+        y, h, c = self._run(_C._ops.lstm, input, h, c, lengths=lengths)
         return y, (h, c)
 
 
@@ -320,8 +340,10 @@ class GRU(RNNBase):
         )
         self.reset_after = reset_after
 
-    def forward(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> tuple[Any, Tensor]:
-        return self._run(_C._ops.gru, input, hx, None, self.reset_after)[:2]
+    def forward(
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None, *, lengths: Any = None
+    ) -> tuple[Any, Tensor]:
+        return self._run(_C._ops.gru, input, hx, None, self.reset_after, lengths)[:2]
 
     def extra_repr(self) -> str:
         return super().extra_repr() + ("" if self.reset_after else ", reset_after=False")

@@ -12,6 +12,7 @@ from ..module import Module as Module
 
 # PyTorch's file -> tessel's, where it has another name
 _ELSEWHERE = {"sparse": "embedding", "utils": "sizes"}
+_ELSEWHERE |= dict.fromkeys(("channelshuffle", "fold", "pixelshuffle", "upsampling"), "images")
 _FILES = """activation adaptive batchnorm channelshuffle container conv distance dropout flatten fold instancenorm lazy
     linear loss module normalization padding pixelshuffle pooling rnn sparse transformer unflatten upsampling utils"""
 
