@@ -7,7 +7,18 @@ from . import Spec, case, error, given, ints, mask, rand
 TOLERANCE = {"float32": (1e-5, 1e-5), "float16": (5e-3, 5e-3), "bfloat16": (4e-2, 4e-2)}
 
 
-def attention(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None, enable_gqa=False):
+def attention(
+    q,
+    k,
+    v,
+    attn_mask=None,
+    dropout_p=0.0,
+    is_causal=False,
+    *,
+    scale=None,
+    enable_gqa=False,
+    return_weights=False,
+):
     """Every score at once; a row whose scores are all -inf gives 0."""
     if enable_gqa:
         k, v = (np.repeat(x, q.shape[-3] // x.shape[-3], -3) for x in (k, v))
@@ -20,7 +31,8 @@ def attention(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=
     top = scores.max(-1, keepdims=True, initial=-np.inf)
     weights = np.exp(scores - np.where(top == -np.inf, 0, top))
     total = weights.sum(-1, keepdims=True)
-    return (weights / np.where(total == 0, 1, total)) @ v
+    weights = weights / np.where(total == 0, 1, total)
+    return (weights @ v, weights) if return_weights else weights @ v
 
 
 def qkv(q, k=None, v=None):
@@ -30,12 +42,6 @@ def qkv(q, k=None, v=None):
 
 CLOSED = given([[True, False, True, False], [False] * 4, [True] * 4], "bool")  # the second query sees nothing
 SUNK = given([[0.5, -np.inf, 0.0, 1.0], [-np.inf] * 4, [0.0, -1.0, 2.0, 0.0]]).const
-
-
-def with_weights(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None, enable_gqa=False, **_):
-    options = {"attn_mask": attn_mask, "is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
-    heads = np.broadcast_to(np.eye(k.shape[-2]), (*k.shape[:-1], k.shape[-2]))  # each key's value says which it is
-    return attention(q, k, v, **options), attention(q, k, heads, **options)
 
 
 SPECS = [
@@ -69,11 +75,21 @@ SPECS = [
             case(*qkv((1, 1, 82, 5), (1, 1, 97, 5)), is_causal=True),
             case(*qkv((1, 1, 97, 5), (1, 1, 70, 5)), is_causal=True),
             case(*qkv((1, 2, 70, 5)), mask(70, 70)),
+            case(*qkv((2, 2, 3, 4)), return_weights=True),
+            case(*qkv((2, 3, 4), (2, 5, 4)), is_causal=True, scale=-0.5, return_weights=True),
+            case(*qkv((2, 3, 4), (2, 4, 4)), CLOSED, return_weights=True),
+            case(*qkv((2, 3, 4), (2, 4, 4)), SUNK, return_weights=True),
+            case(*qkv((2, 2, 3, 4)), rand(2, 1, 3), is_causal=True, return_weights=True),
+            case(*qkv((2, 4, 3, 2), (2, 2, 3, 2)), enable_gqa=True, return_weights=True),
         ],
         method=False,
         tolerance=TOLERANCE,
         large=case(*qkv((3, 5, 300, 20), (3, 5, 200, 20)), is_causal=True),
-        bench=[case(*qkv((4, 12, 512, 64))), case(*qkv((4, 12, 512, 64)), is_causal=True)],
+        bench=[
+            case(*qkv((4, 12, 512, 64))),
+            case(*qkv((4, 12, 512, 64)), is_causal=True),
+            case(*qkv((4, 12, 512, 64)), return_weights=True),
+        ],
         errors=[
             error(RuntimeError, ".*last size: 4 and 3", rand(2, 5, 4), rand(2, 5, 3), rand(2, 5, 4)),
             error(RuntimeError, ".*3 rows but value has 5", rand(2, 5, 4), rand(2, 3, 4), rand(2, 5, 4)),
@@ -84,20 +100,5 @@ SPECS = [
             error(RuntimeError, ".*divide.*3, 3 and 4", *qkv((4, 5, 2), (3, 5, 2)), enable_gqa=True),
             error(RuntimeError, ".*1.5", *qkv((2, 5, 4)), dropout_p=1.5),
         ],
-    ),
-    Spec(
-        "nn.functional.scaled_dot_product_attention",
-        with_weights,
-        [
-            case(*qkv((2, 2, 3, 4)), return_weights=True),
-            case(*qkv((2, 3, 4), (2, 5, 4)), is_causal=True, scale=-0.5, return_weights=True),
-            case(*qkv((2, 3, 4), (2, 4, 4)), CLOSED, return_weights=True),
-            case(*qkv((2, 3, 4), (2, 4, 4)), SUNK, return_weights=True),
-            case(*qkv((2, 2, 3, 4)), rand(2, 1, 3), is_causal=True, return_weights=True),
-            case(*qkv((2, 4, 3, 2), (2, 2, 3, 2)), enable_gqa=True, return_weights=True),
-        ],
-        method=False,
-        tolerance=TOLERANCE,
-        bench=[case(*qkv((4, 12, 512, 64)), return_weights=True)],
     ),
 ]
