@@ -333,6 +333,7 @@ std::vector<Tensor> backward(std::span<const Tensor> roots, std::span<const Tens
     Tensor dy = i < gradients.size() ? gradients[i] : Tensor();
     if (!dy.defined()) {
       check(root.numel() == 1, "backward: grad can be implicitly created only for scalar outputs, this one is ", root.sizes());
+      check(!is_complex(root.dtype()), "backward: grad can be implicitly created only for real scalar outputs but got ", root.dtype());
       dy = ones(root.sizes(), root.dtype(), root.device());
     } else {
       check(dy.sizes() == root.sizes(), "backward: Mismatch in shape: grad_output[", i, "] has a shape of ", dy.sizes(), " and output[", i, "] has a shape of ", root.sizes(), ".");

@@ -27,8 +27,7 @@ struct Slice {
   Node* inner;
   Node* outer;
   Tensor base;  // its sizes and strides
-  Dims sizes, strides;
-  int64_t offset;
+  Portion part;
 };
 thread_local constinit const Slice* running_slice = nullptr;
 
@@ -101,7 +100,7 @@ Ref<Node> grad_fn(const Tensor& x) {
       node->edges.push_back(grad_edge(base));
       node->results.push_back({x.sizes(), x.dtype(), x.device()});
       node->line = SourceLine::here();
-      node->backward = as_strided_derivative(base, x.sizes(), x.strides(), x.offset());
+      node->backward = part_derivative(base, {x.dtype(), x.sizes(), x.strides(), x.offset()});
       set_history(x, std::move(node), 0);
     }
     impl->view_version = x.version();
@@ -236,20 +235,26 @@ static int64_t reach(const Dims& sizes, const Dims& strides) {
 // the node of the write.
 struct SliceBackward {
   Ref<Node> inner;
-  Dims sizes, strides, base_strides;
-  int64_t offset;
+  Portion portion;
+  Dims base_strides;
 
   Grads operator()(const Tensor& dy, Needs needs) {
     check(static_cast<bool>(inner->backward), kRanBefore);
     // A block of memory like the storage from the first to the last element of base and view. Where the view covers holes
     // of the base nothing has arrived: zeros.
-    int64_t first = std::min<int64_t>(offset, 0), last = std::max(reach(dy.sizes(), base_strides), offset + reach(sizes, strides));
+    auto in_base = [&](int64_t at) {  // the view's elements counted in the base's
+      return is_complex(dy.dtype()) == is_complex(portion.dtype) ? at : is_complex(dy.dtype()) ? at >> 1 : 2 * at;
+    };
+    int64_t first = std::min<int64_t>(in_base(portion.offset), 0);
+    int64_t last = std::max(reach(dy.sizes(), base_strides), in_base(portion.offset + reach(portion.sizes, portion.strides) + 1) - 1 + is_complex(dy.dtype()));
     Dims extent{last - first + 1};
     Tensor block = extent[0] == dy.numel() ? empty(extent, dy.dtype(), dy.device()) : zeros(extent, dy.dtype(), dy.device());
     Tensor whole = as_strided(block, dy.sizes(), base_strides, -first);
     copy_(whole, dy);
-    Tensor part = as_strided(block, sizes, strides, offset - first);
-    Slice slice{inner.get(), running, whole, sizes, strides, part.offset()};
+    Portion within = portion;
+    within.offset -= is_complex(dy.dtype()) == is_complex(portion.dtype) ? first : is_complex(dy.dtype()) ? 2 * first : first / 2;
+    Tensor part = part_of(block, within);
+    Slice slice{inner.get(), running, whole, within};
     Grads inside = run_inner(slice, clone(part), needs);
     if (inside.size() > 0 && inside[0].defined()) copy_(part, inside[0]);
     else zero_(part);
@@ -277,7 +282,9 @@ static Ref<Node> copy_slices(const Tensor& base, const Tensor& view, Ref<Node> i
   node->edges.push_back(grad_edge(base));
   for (size_t i = 1; i < inner->edges.size(); ++i) node->edges.push_back(inner->edges[i]);
   node->results.push_back({base.sizes(), base.dtype(), base.device()});
-  node->backward = SliceBackward{std::move(inner), view.sizes(), view.strides(), base.strides(), view.offset() - base.offset()};
+  // In the view's elements, which are halves or pairs of the base's where one of the two is complex.
+  int64_t first = base.offset() * base.item_size() / view.item_size();
+  node->backward = SliceBackward{std::move(inner), {view.dtype(), view.sizes(), view.strides(), view.offset() - first}, base.strides()};
   return node;
 }
 
@@ -442,7 +449,7 @@ Tensor SavedOutput::operator()() const {
     auto view = Ref<Node>::adopt(new Node("as_strided"));
     view->edges.push_back({Ref<Node>::share(slice.outer), 0});
     view->results.push_back({y.sizes(), y.dtype(), y.device()});
-    view->backward = as_strided_derivative(slice.base, slice.sizes, slice.strides, slice.offset);
+    view->backward = part_derivative(slice.base, slice.part);
     set_history(y, std::move(view), 0);
   } else {
     set_history(y, Ref<Node>::share(node), output_);

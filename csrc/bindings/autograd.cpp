@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include <cctype>
@@ -306,10 +307,23 @@ std::string node_name(const Node& node) {
   return shown + "Backward0";
 }
 
+// Nodes of one name have a class of that name, as in PyTorch: type(y.grad_fn).__name__ is what people print.
+PyObject* node_class(const std::string& name) {
+  static auto* classes = new std::map<std::string, PyObject*>;  // they live as long as the process
+  PyObject*& found = (*classes)[name];
+  if (!found) {
+    py::dict body;
+    body["__slots__"] = py::tuple();
+    body["__module__"] = "tessel.autograd";
+    found = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(&PyType_Type))(name, py::make_tuple(py::type::of<NodeHandle>()), body).release().ptr();
+  }
+  return found;
+}
+
 PyObject* wrap_node(const Ref<Node>& node) {
   if (!node) Py_RETURN_NONE;
   if (node->wrapper) return Py_NewRef(static_cast<PyObject*>(node->wrapper));
-  PyObject* handle = py::cast(std::make_unique<NodeHandle>(node)).release().ptr();
+  PyObject* handle = py::reinterpret_borrow<py::object>(node_class(node_name(*node)))(py::capsule(&node, "tessel.node")).release().ptr();
   node->wrapper = handle;
   return handle;
 }
@@ -318,6 +332,7 @@ void bind_autograd(PyObject* module) {
   SourceLine::install({capture_line, release_line, describe_line});
   py::module_ m = py::reinterpret_borrow<py::module_>(module);
   py::class_<NodeHandle>(m, "Node", "One step of the graph: an op and the nodes its inputs came from.")
+      .def(py::init([](const py::capsule& node) { return std::make_unique<NodeHandle>(*node.get_pointer<const Ref<Node>>()); }))
       .def("name", [](const NodeHandle& h) { return node_name(*h.node); })
       .def_property_readonly("next_functions", [](const NodeHandle& h) {
         py::list list;

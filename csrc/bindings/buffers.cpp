@@ -25,6 +25,10 @@ const char* format_of(DType dtype) {  // as the struct module writes it
       return "f";
     case DType::float64:
       return "d";
+    case DType::complex64:
+      return "Zf";
+    case DType::complex128:
+      return "Zd";
     default:
       return nullptr;
   }
@@ -110,7 +114,6 @@ void release_object(void* object) {
 }
 
 Tensor from_buffer(PyObject* buffer, DType dtype, int64_t count, int64_t offset, bool requires_grad) {
-  if (is_complex(dtype)) fail<NotImplementedError>("frombuffer: complex tensors are not there yet (", dtype, ")");
   auto view = std::make_unique<Py_buffer>();
   check_value(PyObject_CheckBuffer(buffer), "frombuffer: the object does not implement Python buffer protocol (",
               Py_TYPE(buffer)->tp_name, ")");

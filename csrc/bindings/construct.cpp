@@ -31,6 +31,15 @@ int64_t long_of(PyObject* number) {
   return value;
 }
 
+std::complex<double> complex_of(PyObject* o) {
+  if (is_tensor(o)) return item(only_element(o)).as_complex();
+  Object held = Object::share(o);
+  if (is_number(o) && !PyFloat_Check(o) && !PyLong_Check(o) && !PyComplex_Check(o)) return to_scalar(o).as_complex();
+  const Py_complex value = PyComplex_AsCComplex(o);
+  if (value.real == -1 && PyErr_Occurred()) throw PythonException();
+  return {value.real, value.imag};
+}
+
 double real_of(PyObject* o) {
   if (PyFloat_CheckExact(o)) return PyFloat_AS_DOUBLE(o);
   if (is_tensor(o)) return item(only_element(o)).as_double();
@@ -62,7 +71,9 @@ int64_t integer_of(PyObject* o) {
 }
 
 template <class T> void put(PyObject* o, T* y, DType dtype) {
-  if constexpr (std::is_same_v<T, bool>) {
+  if constexpr (std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>) {
+    *y = static_cast<T>(complex_of(o));
+  } else if constexpr (std::is_same_v<T, bool>) {
     const int truth = is_tensor(o) ? item(only_element(o)).as_double() != 0 : PyObject_IsTrue(o);
     if (truth < 0) throw PythonException();
     check_type(is_tensor(o) || !PySequence_Check(o), "tensor: expected a number, got ", type_name(o));
@@ -112,7 +123,7 @@ Dims sizes_of(PyObject* data) {
 
 // The dtype that holds everything that was seen.
 struct Seen {
-  bool boolean = false, integer = false, real = false;  // Python's own numbers
+  bool boolean = false, integer = false, real = false, imaginary = false;  // Python's own numbers
   std::optional<DType> others;
 
   void add(DType dtype) { others = others ? promote(*others, dtype) : dtype; }
@@ -122,6 +133,7 @@ struct Seen {
       if (seen) result = result ? promote(*result, type) : type;
     };
     meet(boolean, DType::bool_), meet(integer, DType::int64), meet(real, default_dtype());
+    meet(imaginary, default_dtype() == DType::float64 ? DType::complex128 : DType::complex64);
     return result.value_or(default_dtype());
   }
 };
@@ -145,7 +157,7 @@ void look(PyObject* data, int depth, Seen& seen) {
   else if (PyLong_Check(data))
     seen.integer = true;
   else if (PyComplex_Check(data))
-    fail<NotImplementedError>("tensor: complex tensors are not there yet");
+    seen.imaginary = true;
   else if (is_text(data))
     fail<TypeError>("tensor: new(): invalid data type '", type_name(data), "'");
   else if (is_nested(data)) {
@@ -209,7 +221,6 @@ Tensor from_sequence(PyObject* data, std::optional<DType> wanted) {
   Seen seen;
   if (!wanted && (sizes.empty() || sizes.numel() > 0)) look(data, sizes.size(), seen);
   const DType dtype = wanted.value_or(seen.dtype());
-  if (is_complex(dtype)) fail<NotImplementedError>("tensor: complex tensors are not there yet (", dtype, ")");
   const bool half = dtype == DType::float16 || dtype == DType::bfloat16;
   Tensor y = empty(sizes, half ? DType::float32 : dtype);
   switch (y.dtype()) {
@@ -234,6 +245,12 @@ Tensor from_sequence(PyObject* data, std::optional<DType> wanted) {
     case DType::float32:
       fill<float>(data, y);
       break;
+    case DType::complex64:
+      fill<std::complex<float>>(data, y);
+      break;
+    case DType::complex128:
+      fill<std::complex<double>>(data, y);
+      break;
     default:
       fill<double>(data, y);
       break;
@@ -255,8 +272,6 @@ std::optional<Tensor> shared(PyObject* data, bool for_reading) {
 }  // namespace
 
 Tensor tensor_from(PyObject* data, std::optional<DType> dtype, std::optional<Device> device, bool copy) {
-  if (dtype && is_complex(*dtype))
-    fail<NotImplementedError>("tensor: complex tensors are not there yet (", *dtype, ")");
   if (is_tensor(data)) {
     Tensor x = to_tensor(data);
     return to(copy ? detach(x) : x, dtype.value_or(x.dtype()), device.value_or(x.device()), copy);

@@ -75,6 +75,8 @@ template <DType dtype> void add_conversion(const char* signature) {
 void add_conversions() {
   add_conversion<DType::float32>("float(Tensor input, *, object memory_format=None) -> Tensor");
   add_conversion<DType::float64>("double(Tensor input, *, object memory_format=None) -> Tensor");
+  add_conversion<DType::complex64>("cfloat(Tensor input, *, object memory_format=None) -> Tensor");
+  add_conversion<DType::complex128>("cdouble(Tensor input, *, object memory_format=None) -> Tensor");
   add_conversion<DType::float16>("half(Tensor input, *, object memory_format=None) -> Tensor");
   add_conversion<DType::bfloat16>("bfloat16(Tensor input, *, object memory_format=None) -> Tensor");
   add_conversion<DType::int64>("long(Tensor input, *, object memory_format=None) -> Tensor");
@@ -106,7 +108,9 @@ void add_conversions() {
 template <class T> PyObject* number_of(const char* p) {
   T v;
   std::memcpy(&v, p, sizeof v);
-  if constexpr (std::is_same_v<T, bool>)
+  if constexpr (std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>)
+    return PyComplex_FromDoubles(static_cast<double>(v.real()), static_cast<double>(v.imag()));
+  else if constexpr (std::is_same_v<T, bool>)
     return PyBool_FromLong(v);
   else if constexpr (std::is_floating_point_v<T>)
     return PyFloat_FromDouble(static_cast<double>(v));
@@ -143,8 +147,10 @@ PyObject* to_list(const Tensor& x_) {
         return number_of<float>;
       case DType::float64:
         return number_of<double>;
+      case DType::complex64:
+        return number_of<std::complex<float>>;
       default:
-        fail<NotImplementedError>("tolist: complex tensors are not there yet");
+        return number_of<std::complex<double>>;
     }
   }();
   return nested(x, 0, x.data(), number);
@@ -203,7 +209,7 @@ void add_facts() {
       [](const Tensor& x) {
         check(x.numel() == 1, "is_nonzero: Boolean value of Tensor with ",
               x.numel() ? "more than one value" : "no values", " is ambiguous (it is ", x.sizes(), ")");
-        return item(x).as_double() != 0;
+        return item(x).as_complex() != 0.0;
       },
       "", kBoth);
   add_fact(

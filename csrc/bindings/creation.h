@@ -64,15 +64,11 @@ inline const char* with(const char* options, std::string_view own) {
 
 inline Tensor finished(const Tensor& y, bool requires_grad) {
   if (requires_grad) {
-    check(is_floating(y.dtype()), "Only Tensors of floating point and complex dtype can require gradients, got ",
+    check(is_floating(y.dtype()) || is_complex(y.dtype()), "Only Tensors of floating point and complex dtype can require gradients, got ",
           y.dtype());
     set_requires_grad(y, true);
   }
   return y;
-}
-
-inline void check_there(DType dtype) {
-  if (is_complex(dtype)) fail<NotImplementedError>("complex tensors are not there yet (", dtype, ")");
 }
 
 // make(dtype, device), into out= where there is one.
@@ -89,7 +85,6 @@ template <class Make> Tensor made(const Options& options, DType otherwise, Make 
     return out;
   }
   const DType dtype = options.dtype.value_or(otherwise);
-  check_there(dtype);
   return finished(make(dtype, options.device ? *options.device : default_device()), options.requires_grad);
 }
 // Of the default dtype unless told.
@@ -98,7 +93,6 @@ template <class Make> Tensor made(const Options& options, Make make) { return ma
 // Memory as options say for a tensor like x, which fill(y) then writes.
 template <class Fill> Tensor made_like(const Tensor& x, const LikeOptions& options, Fill fill) {
   const DType dtype = options.dtype.value_or(x.dtype());
-  check_there(dtype);
   Tensor y = empty_like(x, dtype, options.device.value_or(x.device()), options.format);
   {
     NoGrad no_grad;

@@ -58,7 +58,6 @@ DLDataType to_dl(DType dtype) {
 }
 
 DType from_dl(DLDataType type) {
-  if (type.code == kComplex) fail<NotImplementedError>("from_dlpack: complex tensors are not there yet");
   for (int i = 0; i < kDTypes; ++i) {
     const DLDataType known = to_dl(static_cast<DType>(i));
     if (known.code == type.code && known.bits == type.bits && type.lanes == 1) return static_cast<DType>(i);

@@ -23,7 +23,10 @@ static py::dict as_dict(const MemoryStats& s) {
 
 void bind_memory(PyObject* module) {
   py::module_ m = py::reinterpret_borrow<py::module_>(module);
-  m.def("set_num_threads", [](int n) { set_num_threads(n); }, py::arg("int"), "How many threads kernels may use. Results never depend on it.");
+  m.def("set_num_threads", [](int n) {
+    check(n > 0, "set_num_threads: expects a positive integer, got ", n);
+    set_num_threads(n);
+  }, py::arg("int"), "How many threads kernels may use. Results never depend on it.");
   m.def("get_num_threads", [] { return num_threads(); });
   m.def("empty_cache", [] { cpu_allocator().empty_cache(); }, "Gives all cached memory back to the system.");
   m.def("memory_stats", [] { return as_dict(cpu_allocator().memory_stats()); }, "Bytes in use, cached and reserved by the CPU allocator, their peaks, and counts of calls.");

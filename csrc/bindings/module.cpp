@@ -27,6 +27,9 @@ PYBIND11_MODULE(_C, m) {
     bind_autograd(m.ptr());
     bind_memory(m.ptr());
     bind_elementwise();
+    bind_complex();
+    bind_foreach();
+    bind_legacy();
     bind_creation();
     bind_random();
     bind_conversions(m.ptr());

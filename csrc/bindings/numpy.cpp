@@ -49,13 +49,10 @@ DType dtype_of_array(PyObject* array) {
   if (number == Api::NPY_LONG_) return sizeof(long) == 8 ? DType::int64 : DType::int32;
   if (number == Api::NPY_LONGLONG_) return DType::int64;
   for (int i = 0; i < kDTypes; ++i)
-    if (const DType dtype = static_cast<DType>(i); numpy_type(dtype) == number) {
-      if (is_complex(dtype)) fail<NotImplementedError>("from_numpy: complex arrays are not there yet (", dtype, ")");
-      return dtype;
-    }
+    if (const DType dtype = static_cast<DType>(i); numpy_type(dtype) == number) return dtype;
   Object type(expect(PyObject_GetAttrString(array, "dtype"))), name(expect(PyObject_Str(type.get())));
   fail<TypeError>("from_numpy: can't convert an array of type ", PyUnicode_AsUTF8(name.get()),
-                  "; supported are float64, float32, float16, int64, int32, int16, int8, uint8 and bool");
+                  "; supported are complex128, complex64, float64, float32, float16, int64, int32, int16, int8, uint8 and bool");
 }
 
 constexpr int kWriteable = 0x0400;

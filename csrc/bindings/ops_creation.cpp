@@ -50,7 +50,7 @@ Tensor permuted(const Dims& sizes, const Dims& order, DType dtype, Device device
 }
 
 Tensor filled(const Dims& sizes, Scalar value, const Options& options) {
-  const DType of_value = value.is_floating() ? default_dtype() : value.dtype();
+  const DType of_value = value.is_floating() ? default_dtype() : value.is_complex() && default_dtype() != DType::float64 ? DType::complex64 : value.dtype();
   return made(options, of_value, [&](DType dtype, Device device) { return full(sizes, value, dtype, device); });
 }
 

@@ -90,7 +90,7 @@ void bind_matmul() {
   add_op("bmm(Tensor input, Tensor mat2) -> Tensor", &bmm, "The products of two stacks of matrices.");
   add_op("mv(Tensor input, Tensor vec) -> Tensor", &mv, "The product of a matrix and a vector.");
   add_op("dot(Tensor input, Tensor tensor) -> Tensor", &dot, "The sum of the products of two vectors.");
-  add_op("vdot(Tensor input, Tensor other) -> Tensor", &dot, "The sum of the products of two vectors.");
+  add_op("vdot(Tensor input, Tensor other) -> Tensor", +[](const Tensor& a, const Tensor& b) { return dot(conj(a), b); }, "The sum of the products of two vectors, the first of them conjugated.");
   add_op("inner(Tensor input, Tensor other) -> Tensor", &inner, "Products summed over the last dimension of both.");
   add_op("outer(Tensor input, Tensor vec2) -> Tensor", &outer, "All products of the elements of two vectors.");
   add_op("ger(Tensor input, Tensor vec2) -> Tensor", &outer);
@@ -122,7 +122,7 @@ void bind_matmul() {
   add_op("kron(Tensor input, Tensor other) -> Tensor", &kron, "Kronecker's product: every element of input times all of other.");
   add_op("cross(Tensor input, Tensor other, int? dim=None) -> Tensor", &cross, "The vector product along dim (the first of size 3 for None).", kBoth);
   add_op("cross(Tensor input, Tensor other, *, int dim=-1) -> Tensor", +[](const Tensor& a, const Tensor& b, int64_t dim) { return cross(a, b, dim); }, "The vector product along dim.", kLinalg);
-  add_op("vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", +[](const Tensor& a, const Tensor& b, int64_t dim) { return sum(a * b, Dims{dim}, false, result_type({&a, &b})); }, "The sum of products along dim.", kLinalg);
+  add_op("vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", +[](const Tensor& a, const Tensor& b, int64_t dim) { return sum(conj(a) * b, Dims{dim}, false, result_type({&a, &b})); }, "The sum of products along dim.", kLinalg);
   add_op("diagonal(Tensor A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", &diagonal, "A view of the diagonals of matrices.", kLinalg);
   add_op("trace(Tensor input) -> Tensor", &trace, "The sum of a matrix's diagonal.");
   add_op("bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor", &bilinear, "input1 @ weight[o] @ input2 + bias[o] for each output o.", kFunction | kNN);

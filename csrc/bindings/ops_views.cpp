@@ -50,7 +50,7 @@ void bind_order() {
   }, "", kMethod);
   add_op("adjoint(Tensor input) -> Tensor", +[](const Tensor& x) {
     check(x.dim() >= 2, "adjoint: only supported on matrices or batches of matrices. Got ", x.dim(), "-D tensor.");
-    return transpose(x, -2, -1);
+    return conj(transpose(x, -2, -1));
   });
   for (const char* signature : {"movedim(Tensor input, int[1] source, int[1] destination) -> Tensor", "moveaxis(Tensor input, int[1] source, int[1] destination) -> Tensor"})
     add_op(signature, &movedim);

@@ -53,7 +53,7 @@ struct OpObject {
 };
 
 using Families = std::map<std::string, std::unique_ptr<Family>, std::less<>>;
-Families functions, methods, nn_functions, private_functions, linalg_functions, optim_functions;
+Families functions, methods, nn_functions, private_functions, linalg_functions, optim_functions, special_functions;
 
 // ---- signatures
 
@@ -483,6 +483,7 @@ void add_op(const char* signature, Caller caller, void (*function)(), const char
   if (where & kPrivate) add(private_functions, false);
   if (where & kLinalg) add(linalg_functions, false);
   if (where & kOptim) add(optim_functions, false);
+  if (where & kSpecial) add(special_functions, false);
 }
 
 // [(where, signature, doc)] of every op, for the stubs, the docs and the tests of the house.
@@ -493,7 +494,7 @@ static PyObject* list_registry(PyObject*, PyObject*) {
       for (const Overload& o : family->overloads) PyList_Append(list, Object(Py_BuildValue("(sss)", where, o.signature, o.doc)).get());
   };
   add("function", functions), add("method", methods), add("nn", nn_functions), add("private", private_functions);
-  add("linalg", linalg_functions), add("optim", optim_functions);
+  add("linalg", linalg_functions), add("optim", optim_functions), add("special", special_functions);
   return list;
 }
 
@@ -504,7 +505,7 @@ void install_ops(PyObject* module) {
   };
   fill(functions, [module](const char* name, PyObject* op) { PyModule_AddObjectRef(module, name, op); });
   fill(methods, [](const char* name, PyObject* op) { PyDict_SetItemString(TensorType.tp_dict, name, op); });
-  for (auto [name, families] : {std::pair{"_nn", &nn_functions}, std::pair{"_ops", &private_functions}, std::pair{"_linalg", &linalg_functions}, std::pair{"_optim", &optim_functions}}) {
+  for (auto [name, families] : {std::pair{"_nn", &nn_functions}, std::pair{"_ops", &private_functions}, std::pair{"_linalg", &linalg_functions}, std::pair{"_optim", &optim_functions}, std::pair{"_special", &special_functions}}) {
     PyObject* space = PyModule_New((std::string("tessel._C.") + name).c_str());
     fill(*families, [space](const char* op_name, PyObject* op) { PyModule_AddObjectRef(space, op_name, op); });
     PyModule_AddObject(module, name, space);

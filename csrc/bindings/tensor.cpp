@@ -241,12 +241,29 @@ PyObject* get_mT(PyObject* self, void*) {
     return wrap(transpose(x, -2, -1));
   });
 }
+PyObject* get_mH(PyObject* self, void*) {
+  return guarded([&] {
+    Tensor x = to_tensor(self);
+    check(x.dim() >= 2, "mH: tensor.mH is only supported on matrices or batches of matrices. Got ", x.dim(), "-D tensor.");
+    return wrap(conj(transpose(x, -2, -1)));
+  });
+}
 PyObject* get_H(PyObject* self, void*) {
   return guarded([&] {
     Tensor x = to_tensor(self);
     check(x.dim() == 2 || x.dim() == 0, "H: tensor.H is only supported on matrices (2-D tensors). Got ", x.dim(), "-D tensor.");
-    return wrap(x.dim() ? transpose(x, 0, 1) : x);
+    return wrap(conj(x.dim() ? transpose(x, 0, 1) : x));
   });
+}
+PyObject* get_real(PyObject* self, void*) {
+  return guarded([&] { return wrap(real(to_tensor(self))); });
+}
+PyObject* get_imag(PyObject* self, void*) {
+  return guarded([&] { return wrap(imag(to_tensor(self))); });
+}
+template <Tensor (*part)(const Tensor&)>
+int set_part(PyObject* self, PyObject* value, void*) {
+  return guarded_set(value, [&] { copy_(part(to_tensor(self)), tensor_or_number(value)); });
 }
 PyObject* get_base(PyObject* self, void*) {
   return guarded([&] { return wrap(Tensor(impl_of(self)->base)); });
@@ -290,7 +307,9 @@ PyGetSetDef tensor_getset[] = {
     {"T", get_T, nullptr, "The dimensions in reverse order.", nullptr},
     {"mT", get_mT, nullptr, "The last two dimensions swapped.", nullptr},
     {"H", get_H, nullptr, "The conjugate transpose of a matrix.", nullptr},
-    {"mH", get_mT, nullptr, "The conjugate transpose of each matrix.", nullptr},
+    {"mH", get_mH, nullptr, "The conjugate transpose of each matrix.", nullptr},
+    {"real", get_real, set_part<real>, "The real parts, on the same memory; a real tensor itself.", nullptr},
+    {"imag", get_imag, set_part<imag>, "The imaginary parts, on the same memory.", nullptr},
     {"_base", get_base, nullptr, "Of a view: the tensor it is a view of.", nullptr},
     {"_version", get_version, nullptr, "How often the memory was written in place.", nullptr},
     {"is_cuda", get_is_cuda, nullptr, nullptr, nullptr},

@@ -6,6 +6,8 @@ namespace tessel {
 namespace {
 
 Tensor number(double value) { return wrapped_number(Scalar(value)); }
+// The factor that add_scaled, addcmul and addcdiv were given.
+Tensor factor(const Params& params) { return params.s[1] == 0 ? number(params.s[0]) : wrapped_number(std::complex<double>(params.s[0], params.s[1])); }
 Tensor zeros_like(const Tensor& x) { return zeros(x.sizes(), x.dtype(), x.device()); }
 Tensor when(const Tensor& mask, const Tensor& dy) { return where(mask, dy, number(0)); }
 
@@ -19,7 +21,7 @@ Tensor pow_da(const Tensor& a, const Tensor& b, const Tensor& dy) {
 Tensor pow_db(const Tensor& a, const Tensor& b, const Tensor& y, const Tensor& dy) {
   // y * log(a), and 0 for a = 0 with b >= 0, where y * log(a) would be 0 * -inf
   Tensor settled = unary(Unary::logical_not, ne(a, number(0)));
-  Tensor positive = ge(b, number(0));
+  Tensor positive = ge(real(b), number(0));
   return where(binary(Binary::logical_and, settled, positive), number(0), dy * (y * log(a)));
 }
 
@@ -51,7 +53,7 @@ Grads binary_algebra(Binary op, const Tensor& a, const Tensor& b, const Tensor& 
     case Binary::add: da = dy, db = dy; break;
     case Binary::add_scaled:
       da = dy;
-      if (need_b) db = dy * params.s[0];
+      if (need_b) db = dy * factor(params);
       break;
     case Binary::sub:
       da = dy;
@@ -173,13 +175,13 @@ Grads ternary_algebra(Ternary op, const Tensor& a, const Tensor& b, const Tensor
       break;
     case Ternary::addcmul:
       da = dy;
-      if (needs[1]) db = dy * c * params.s[0];
-      if (needs[2]) dc = dy * b * params.s[0];
+      if (needs[1]) db = dy * c * factor(params);
+      if (needs[2]) dc = dy * b * factor(params);
       break;
     case Ternary::addcdiv:
       da = dy;
-      if (needs[1]) db = dy / c * params.s[0];
-      if (needs[2]) dc = neg(dy * (b / (c * c)) * params.s[0]);
+      if (needs[1]) db = dy / c * factor(params);
+      if (needs[2]) dc = neg(dy * (b / (c * c)) * factor(params));
       break;
     case Ternary::clamp_tensor: {  // b <= a <= c passes; b wins nothing where b > c (the result is c)
       Tensor below = lt(a, b), above = gt(a, c), crossed = gt(b, c);

@@ -13,6 +13,15 @@ int unary_uses(Unary op);
 int binary_uses(Binary op, bool a_wants_grad, bool b_wants_grad);
 int ternary_uses(Ternary op);
 
+// Functions of complex numbers: which there are, and their derivatives. A gradient made by the real formulas from
+// conj(dy) has to be conjugated.
+bool unary_takes_complex(Unary op);
+bool binary_takes_complex(Binary op);
+bool ternary_takes_complex(Ternary op);
+int complex_uses(Unary op);
+Tensor complex_derivative(Unary op, const Tensor& x, const Tensor& y, const Tensor& dy, const Params& params);
+Grads conjugated(Grads grads);
+
 Tensor unary_derivative(Unary op, const Tensor& x, const Tensor& y, const Tensor& dy, const Params& params);
 Tensor unary_algebra(Unary op, const Tensor& x, const Tensor& y, const Tensor& dy, const Params& params);
 Grads binary_algebra(Binary op, const Tensor& a, const Tensor& b, const Tensor& y, const Tensor& dy, const Params& params, Needs needs);

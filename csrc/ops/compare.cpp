@@ -23,10 +23,10 @@ Tensor isclose(const Tensor& a_, const Tensor& b_, double rtol, double atol, boo
   check(atol >= 0, "isclose: atol must be greater than or equal to zero, but got ", atol);
   NoGrad no_grad;
   Tensor close = eq(a_, b_);
-  if (equal_nan && is_floating(a_.dtype()))
+  if (equal_nan && (is_floating(a_.dtype()) || is_complex(a_.dtype())))
     close = binary(Binary::logical_or, close, binary(Binary::logical_and, isnan(a_), isnan(b_)));
   if (rtol == 0 && atol == 0) return close;
-  const bool exact = is_floating(a_.dtype());
+  const bool exact = is_floating(a_.dtype()) || is_complex(a_.dtype());
   Tensor a = exact ? a_ : to_dtype(a_, DType::float64), b = exact ? b_ : to_dtype(b_, DType::float64);
   Tensor allowed = add(abs(mul(b, Scalar(rtol))), Scalar(atol)), actual = abs(sub(a, b));
   return binary(Binary::logical_or, close,

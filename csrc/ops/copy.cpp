@@ -10,6 +10,10 @@ namespace tessel {
 // Both on devices a kernel can reach: any dtypes, any strides, x broadcast.
 void copy_elements(const char* name, const Tensor& y, const Tensor& x) {
   if (y.numel() == 0) return;
+  if (is_complex(x.dtype()) && !is_complex(y.dtype())) {  // the imaginary parts are dropped, but for the question of truth
+    NoGrad no_grad;
+    return copy_elements(name, y, y.dtype() == DType::bool_ ? ne(detach(x), wrapped_number(0)) : select(alias_as_real(x), -1, 0));
+  }
   bool to_bool = y.dtype() == DType::bool_ && x.dtype() != DType::bool_;
   DType compute = compute_type(to_bool || is_floating(x.dtype()) ? x.dtype() : promote(x.dtype(), y.dtype()));
   if (is_floating(x.dtype()) && is_integral(y.dtype()) && item_size(y.dtype()) == 8) compute = DType::float64;
@@ -92,7 +96,6 @@ Tensor contiguous(const Tensor& x, MemoryFormat format) {
 }
 
 Tensor to(const Tensor& x, DType dtype, Device device, bool copy, MemoryFormat format) {
-  if (is_complex(dtype) != is_complex(x.dtype())) fail<NotImplementedError>("to: not there yet between ", x.dtype(), " and ", dtype);
   if (device.is_cuda() && device.index < 0) device.index = 0;
   const bool same = x.dtype() == dtype && x.device() == device && (format == MemoryFormat::preserve || has_format(x, format));
   return same && !copy ? x : copied("to", x, empty_like(x, dtype, device, format));

@@ -32,6 +32,7 @@ constexpr auto kUnary = [] {
   using enum Unary;
   using enum Gives;
   set(copy, "copy", same), set(positive, "positive", same, false), set(neg, "neg", same, false), set(abs, "abs", same), set(sign, "sign", same);
+  set(angle, "angle", real), set(sgn, "sgn", same), set(conj, "conj", same);
   set(square, "square", same), set(reciprocal, "reciprocal", real), set(sqrt, "sqrt", real), set(rsqrt, "rsqrt", real);
   set(exp, "exp", real), set(exp2, "exp2", real), set(expm1, "expm1", real);
   set(log, "log", real), set(log2, "log2", real), set(log10, "log10", real), set(log1p, "log1p", real);
@@ -106,9 +107,8 @@ void check_devices(const char* name, const Tensor& a, const Tensor& b) {
         ": Expected all tensors to be on the same device, but found at least two devices, ", device_name(a.device()), " and ", device_name(b.device()), "!");
 }
 
-// Complex arithmetic is a later room's.
-void check_real(const char* name, DType type) {
-  if (is_complex(type)) [[unlikely]] fail<NotImplementedError>(name, ": not there yet for complex tensors (", type, ")");
+void check_complex(const char* name, bool takes, DType type) {
+  if (is_complex(type) && !takes) [[unlikely]] fail<NotImplementedError>(name, ": not implemented for ", type);
 }
 
 void check_integral(const char* name, DType type) {
@@ -145,23 +145,30 @@ const char* binary_name(Binary op) { return describe(op).name; }
 Tensor unary(Unary op, const Tensor& x, const Params& params, const Into& into) {
   const Description& description = describe(op);
   const char* name = description.name;
-  check_real(name, x.dtype());
+  const bool in_complex = is_complex(x.dtype());
+  if (op == Unary::sgn && !in_complex) return unary(Unary::sign, x, params, into);
+  if (op == Unary::positive && in_complex) return unary(Unary::copy, x, params, into);
+  check_complex(name, unary_takes_complex(op), x.dtype());
   if (x.dtype() == DType::bool_ && !description.takes_bool)
     fail<RuntimeError>(name, ": not defined for bool tensors; use logical_not() to invert a mask, or convert it first");
   if (op == Unary::bitwise_not && x.dtype() == DType::bool_) op = Unary::logical_not;
   if (op == Unary::square && x.dtype() == DType::bool_) return unary(op, to_dtype(x, DType::int64), params, into);  // a power, whose exponent is an integer
   if (op == Unary::bitwise_not) check_type(!is_floating(x.dtype()), name, ": not defined for ", x.dtype(), " tensors, only for integers and bool");
   DType type = gives(description, x.dtype());
+  if (in_complex && (op == Unary::abs || op == Unary::angle)) {
+    check(into.kind != Into::inplace, name, "_: In-place ", name, " is not supported for complex tensors.");
+    type = real_dtype(type);
+  }
   if ((op == Unary::hardtanh || op == Unary::relu6) && !is_floating(type)) return unary(Unary::clamp, x, op == Unary::relu6 ? Params{{0, 6}} : params, into);
-  if (description.gives == Gives::same && !is_floating(type) && !unary_takes_integers(op)) fail<NotImplementedError>(name, ": not implemented for ", type);
+  if (description.gives == Gives::same && !is_floating(type) && !in_complex && !unary_takes_integers(op)) fail<NotImplementedError>(name, ": not implemented for ", type);
   check_out(name, into, {x});
   Tensor y = destination(name, into, x.sizes(), type, x);
   if (into) check_overlap(name, y, x);
 
   bool wanted = wants_grad({x});
-  int uses = wanted ? unary_uses(op) : 0;
+  int uses = !wanted ? 0 : in_complex ? complex_uses(op) : unary_uses(op);
   Tensor kept = before_write(x, into, wanted && (uses & kUsesX));
-  DType compute = compute_type(description.gives == Gives::boolean ? x.dtype() : type);
+  DType compute = compute_type(description.gives == Gives::boolean || in_complex ? x.dtype() : type);
   if (description.gives == Gives::rounded && !is_floating(x.dtype())) op = Unary::copy;
   run(name, y, y.numel(), kernels(y).unary, op, plan({&y, &x}), compute, params);
   if (into) y.bump_version(writer_name(name));
@@ -176,6 +183,7 @@ Tensor unary(Unary op, const Tensor& x, const Params& params, const Into& into) 
 // dx for a unary function. Inside a graph that will be differentiated again it is composed of recorded ops, else it is
 // one kernel; both come from the same line of functions.h.
 Tensor unary_derivative(Unary op, const Tensor& x, const Tensor& y, const Tensor& dy, const Params& params) {
+  if (is_complex(dy.dtype()) || (x.defined() && is_complex(x.dtype()))) [[unlikely]] return complex_derivative(op, x, y, dy, params);
   if (grad_enabled()) return unary_algebra(op, x, y, dy, params);
   Tensor dx = empty_result(dy.sizes(), dy.dtype(), dy);
   const Tensor& x_or_dy = x.defined() ? x : dy;
@@ -188,7 +196,7 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b, const Params& params,
   const Description& description = describe(op);
   const char* name = description.name;
   DType common = a.dtype() == b.dtype() && !a->wrapped_number && !b->wrapped_number ? a.dtype() : result_type({&a, &b});
-  check_real(name, common);
+  check_complex(name, binary_takes_complex(op), common);
   if (op >= Binary::bitwise_and && op <= Binary::right_shift) check_integral(name, common);
   if (op == Binary::gcd || op == Binary::lcm) check_integral(name, common);
   if ((op == Binary::hypot || op == Binary::nextafter) && !is_floating(common)) fail<NotImplementedError>(name, ": not implemented for ", common);
@@ -212,11 +220,12 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b, const Params& params,
   if (Node* node = wanted ? record_result(name, y, into, {a, b}) : nullptr) {
     if (op == Binary::mul) {  // the commonest, kept short
       node->backward = [a = (uses & kUsesX) ? Saved(kept_a) : Saved(), b = (uses & kUsesB) ? Saved(kept_b) : Saved()](const Tensor& dy, Needs needs) -> Grads {
-        return {needs[0] ? mul(dy, b()) : Tensor(), needs[1] ? mul(dy, a()) : Tensor()};
+        return {needs[0] ? mul(dy, conj(b())) : Tensor(), needs[1] ? mul(dy, conj(a())) : Tensor()};
       };
       return y;
     }
     node->backward = [op, params, a = (uses & kUsesX) ? Saved(kept_a) : Saved(), b = (uses & kUsesB) ? Saved(kept_b) : Saved(), y = (uses & kUsesY) ? SavedOutput(y) : SavedOutput()](const Tensor& dy, Needs needs) -> Grads {
+      if (is_complex(dy.dtype())) return conjugated(binary_algebra(op, a(), b(), y(), conj(dy), params, needs));
       return binary_algebra(op, a(), b(), y(), dy, params, needs);
     };
   }
@@ -226,13 +235,17 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b, const Params& params,
 static void check_alpha(const char* name, Scalar alpha, const Tensor& a, const Tensor& b) {
   DType type = result_type({&a, &b});
   check(!alpha.is_bool() || type == DType::bool_, name, ": Boolean alpha only supported for Boolean results.");
+  check(is_complex(type) || !alpha.is_complex(), name, ": For non-complex input tensors, argument alpha must not be a complex number.");
   check(is_floating(type) || is_complex(type) || alpha.is_integral(), name, ": For integral input tensors, argument alpha must not be a floating point number.");
 }
 
+// A number as the parameters of a function hold it.
+Params factor(Scalar value) { return {{value.as_complex().real(), value.as_complex().imag()}}; }
+
 Tensor add(const Tensor& a, const Tensor& b, Scalar alpha, const Into& into) {
-  if (alpha.as_double() == 1) return binary(Binary::add, a, b, {}, into);
+  if (alpha.as_complex() == 1.0) return binary(Binary::add, a, b, {}, into);
   check_alpha("add", alpha, a, b);
-  return binary(Binary::add_scaled, a, b, {{alpha.as_double()}}, into);
+  return binary(Binary::add_scaled, a, b, factor(alpha), into);
 }
 
 Tensor sub(const Tensor& a, const Tensor& b, Scalar alpha, const Into& into) {
@@ -240,15 +253,15 @@ Tensor sub(const Tensor& a, const Tensor& b, Scalar alpha, const Into& into) {
         "Use the `^` or `logical_xor()` operator instead.");
   check(a.dtype() != DType::bool_ && b.dtype() != DType::bool_, "sub: Subtraction, the `-` operator, with a bool tensor is not supported. "
         "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead.");
-  if (alpha.as_double() == 1) return binary(Binary::sub, a, b, {}, into);
+  if (alpha.as_complex() == 1.0) return binary(Binary::sub, a, b, {}, into);
   check_alpha("sub", alpha, a, b);
-  return binary(Binary::add_scaled, a, b, {{-alpha.as_double()}}, into);
+  return binary(Binary::add_scaled, a, b, factor(Scalar(-alpha.as_complex())), into);
 }
 
 Tensor ternary(Ternary op, const Tensor& a, const Tensor& b, const Tensor& c, const Params& params, const Into& into) {
   const char* name = kTernary[static_cast<int>(op)];
   DType type = op == Ternary::where ? result_type({&b, &c}) : result_type({&a, &b, &c});
-  check_real(name, type);
+  check_complex(name, ternary_takes_complex(op), type);
   Dims sizes = broadcast(name, broadcast(name, a.sizes(), b.sizes()), c.sizes());
   check_devices(name, a, b), check_devices(name, a, c), check_devices(name, b, c);
   check_out(name, into, {a, b, c});
@@ -262,6 +275,7 @@ Tensor ternary(Ternary op, const Tensor& a, const Tensor& b, const Tensor& c, co
   if (into) y.bump_version(writer_name(name));
   if (Node* node = wanted ? record_result(name, y, into, {a, b, c}) : nullptr)
     node->backward = [op, params, a = (uses & kUsesX) ? Saved(kept_a) : Saved(), b = (uses & kUsesB) ? Saved(kept_b) : Saved(), c = (uses & kUsesC) ? Saved(kept_c) : Saved()](const Tensor& dy, Needs needs) -> Grads {
+      if (is_complex(dy.dtype()) && op != Ternary::where) return conjugated(ternary_algebra(op, a(), b(), c(), conj(dy), params, needs));
       return ternary_algebra(op, a(), b(), c(), dy, params, needs);
     };
   return y;

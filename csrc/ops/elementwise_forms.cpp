@@ -84,17 +84,17 @@ Tensor clamp(const Tensor& x, const Tensor& low, const Tensor& high, const Into&
 Tensor lerp(const Tensor& a, const Tensor& b, const Tensor& weight, const Into& into) {
   check(a.dtype() == b.dtype(), "lerp: expected dtype ", a.dtype(), " for `end` but got dtype ", b.dtype());
   check(weight->wrapped_number || weight.dtype() == a.dtype(), "lerp: expected dtype ", a.dtype(), " for `weight` but got dtype ", weight.dtype());
-  if (!is_floating(a.dtype())) fail<NotImplementedError>("lerp: not implemented for ", a.dtype());
+  if (!is_floating(a.dtype()) && !is_complex(a.dtype())) fail<NotImplementedError>("lerp: not implemented for ", a.dtype());
   return ternary(Ternary::lerp, a, b, weight, {}, into);
 }
 
 Tensor addcmul(const Tensor& a, const Tensor& b, const Tensor& c, Scalar value, const Into& into) {
-  return ternary(Ternary::addcmul, a, b, c, {{value.as_double()}}, into);
+  return ternary(Ternary::addcmul, a, b, c, factor(value), into);
 }
 
 Tensor addcdiv(const Tensor& a, const Tensor& b, const Tensor& c, Scalar value, const Into& into) {
-  check(is_floating(result_type({&b, &c})), "addcdiv: Integer division with addcdiv is no longer supported, got ", b.dtype(), " and ", c.dtype());
-  return ternary(Ternary::addcdiv, a, b, c, {{value.as_double()}}, into);
+  check(is_floating(result_type({&b, &c})) || is_complex(result_type({&b, &c})), "addcdiv: Integer division with addcdiv is no longer supported, got ", b.dtype(), " and ", c.dtype());
+  return ternary(Ternary::addcdiv, a, b, c, factor(value), into);
 }
 
 Tensor round(const Tensor& x, int64_t decimals, const Into& into) {

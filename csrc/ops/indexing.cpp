@@ -58,6 +58,15 @@ void write_part(const char* op, const Tensor& x, const Chosen& part, const Tenso
     copy_(alias(x), wide);
     return;
   }
+  if (combine != Combine::replace && is_complex(x.dtype())) {  // sums are sums of the parts
+    if (combine != Combine::add) fail<NotImplementedError>(op, ": not implemented for ", x.dtype(), ", but for sums");
+    Tensor values = alias_as_real(broadcast_alias(to_dtype(detach(values_), x.dtype()), part.sizes)), parts = alias_as_real(x);
+    Chosen half{values.sizes(), part.strides, part.positions, 2 * part.step};
+    for (int64_t& step : half.strides) step *= 2;
+    half.strides.push_back(1);
+    half.positions = unsqueeze(broadcast_alias(part.positions, part.sizes), -1);
+    return write_part(op, parts, half, values, combine);
+  }
   Tensor values = values_->storage == x->storage ? clone(detach(values_)) : values_;
   Chosen place = part;
   if (part.positions->storage == x->storage) place.positions = clone(detach(part.positions));

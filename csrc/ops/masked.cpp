@@ -8,7 +8,7 @@ namespace {
 
 // Coordinate d of the i-th element other than zero stands at [i, d]: by rows, or by columns.
 Tensor nonzero_positions(const Tensor& x_, bool by_rows) {
-  Tensor x = contiguous(detach(x_));
+  Tensor x = contiguous(is_complex(x_.dtype()) ? ne(detach(x_), wrapped_number(0)) : detach(x_));
   NonzeroArgs args{};
   args.dtype = x.dtype();
   args.x = x.data();

@@ -62,7 +62,6 @@ void gemm(const char* name, const Tensor& c, const Tensor& a, const Tensor& b, c
 void check_types(const char* name, const Tensor& a, const Tensor& b) {
   check(a.dtype() == b.dtype(), name, ": expected m1 and m2 to have the same dtype, but got: ", a.dtype(), " != ", b.dtype());
   check(a.device() == b.device(), name, ": Expected all tensors to be on the same device, but found at least two devices, ", device_name(a.device()), " and ", device_name(b.device()), "!");
-  if (is_complex(a.dtype())) fail<NotImplementedError>(name, ": not there yet for complex tensors");
   if (a.dtype() == DType::bool_) fail<NotImplementedError>(name, ": not implemented for bool");
 }
 
@@ -86,6 +85,22 @@ Tensor tall(const Tensor& x) {
   return reshape(x, {rows, x.size(-1)});
 }
 
+// Of complex matrices, as one product of real ones of twice the columns: with the parts of a row of a lying side by side,
+// (re a, im a) . ((re b, im b), (-im b, re b)) are the parts of a row of a b.
+void complex_gemm(const char* name, const Tensor& y, const Tensor& a, const Tensor& b) {
+  NoGrad no_grad;
+  Dims sizes = b.sizes();
+  sizes.insert(sizes.size() - 1, 2);
+  sizes.push_back(2);  // [..., k, (b, i b), n, (re, im)]
+  Tensor turned = empty(sizes, real_dtype(b.dtype()), b.device()), parts = alias_as_real(b);
+  copy_elements(name, select(turned, -3, 0), parts);
+  Tensor ib = select(turned, -3, 1);
+  unary(Unary::neg, select(parts, -1, 1), {}, Into::given(select(ib, -1, 0)));
+  copy_elements(name, select(ib, -1, 1), select(parts, -1, 0));
+  Tensor rows = flatten(alias_as_real(a), -2, -1), columns = flatten(flatten(turned, -2, -1), -3, -2);
+  gemm(name, flatten(alias_as_real(y), -2, -1), rows, columns, {});
+}
+
 // The product of two stacks of matrices (at least 2 dimensions each).
 Tensor product(const char* name, const Tensor& a, const Tensor& b) {
   Dims a_batch(std::span(a.sizes().data(), a.dim() - 2)), b_batch(std::span(b.sizes().data(), b.dim() - 2));
@@ -93,18 +108,20 @@ Tensor product(const char* name, const Tensor& a, const Tensor& b) {
   sizes.push_back(a.size(-2));
   sizes.push_back(b.size(-1));
   Tensor y = empty(sizes, a.dtype(), a.device());
-  gemm(name, y, a, b, {});
+  if (is_complex(a.dtype())) complex_gemm(name, y, detach(a), detach(b));
+  else gemm(name, y, a, b, {});
   if (Node* node = record(name, y, {a, b}))
     node->backward = [name, a = Saved(a), b = Saved(b)](const Tensor& dy, Needs needs) -> Grads {
       Tensor da, db;
       if (needs[0]) {
-        Tensor bt = swap_last(b());
+        Tensor bt = swap_last(conj(b()));
         da = product(name, dy, bt);
       }
       if (needs[1]) {
         // Where a is a stack against one matrix, the sum over the stack is part of the product.
         bool one = b().dim() == 2;
-        db = product(name, swap_last(one ? tall(a()) : a()), one ? tall(dy) : dy);
+        Tensor ac = conj(a());
+        db = product(name, swap_last(one ? tall(ac) : ac), one ? tall(dy) : dy);
       }
       return {da, db};
     };
@@ -152,6 +169,7 @@ Tensor dot(const Tensor& a, const Tensor& b) {
   check(a.dim() == 1 && b.dim() == 1, "dot: 1D tensors expected, but got ", a.dim(), "D and ", b.dim(), "D tensors");
   check_types("dot", a, b);
   check(a.numel() == b.numel(), "dot: inconsistent tensor size, expected tensor and src to have the same number of elements, but got ", a.numel(), " and ", b.numel());
+  if (is_complex(a.dtype())) return reshape(product("dot", unsqueeze(a, 0), unsqueeze(b, 1)), {});
   Tensor y = empty({}, a.dtype(), a.device());
   int64_t n = a.numel();
   gemm("dot", alias(y, {1, 1}, {1, 1}, y.offset()), alias(a, {1, n}, {0, a.strides()[0]}, a.offset()), alias(b, {n, 1}, {b.strides()[0], 0}, b.offset()), {});
@@ -182,8 +200,9 @@ namespace {
 struct Sum {
   const char* name;
   double beta, alpha;
+  Scalar given_beta, given_alpha;  // complex ones too
 
-  Sum(const char* name, const Tensor& x, const Tensor& a, Scalar beta, Scalar alpha) : name(name) {
+  Sum(const char* name, const Tensor& x, const Tensor& a, Scalar beta, Scalar alpha) : name(name), given_beta(beta), given_alpha(alpha) {
     check(x.dtype() == a.dtype(), name, ": expected input and the factors to have the same dtype, but got: ", x.dtype(), " != ", a.dtype());
     auto value = [&](Scalar s) { return is_floating(x.dtype()) ? s.as_double() : static_cast<double>(s.as_int()); };
     this->beta = value(beta), this->alpha = value(alpha);
@@ -221,6 +240,14 @@ Tensor add_product(const Sum& sum, const Tensor& x, const Tensor& a, const Tenso
   if (inplace) {
     check(x.sizes() == sizes, sum.name, "_: input has shape ", x.sizes(), " but the product has shape ", sizes);
     check_inplace(sum.name, x);
+  }
+  if (is_complex(a.dtype())) {
+    check(broadcast(sum.name, x.sizes(), sizes) == sizes, sum.name, ": input of shape ", x.sizes(), " is not broadcastable to the product's shape ", sizes);
+    Tensor y = product(sum.name, a, b);
+    if (sum.given_alpha.as_complex() != 1.0) y = y * wrapped_number(sum.given_alpha);
+    if (sum.given_beta.as_complex() != 0.0) y = (sum.given_beta.as_complex() == 1.0 ? x : x * wrapped_number(sum.given_beta)) + y;
+    Tensor target = x;
+    return inplace ? copy_(target, y) : y;
   }
   Tensor y = added(sum, x, a, b, sizes, into);
   if (inplace) {
@@ -289,13 +316,13 @@ Tensor addr(const Tensor& x, const Tensor& a, const Tensor& b, Scalar beta, Scal
     return delivered("addr", x, to_dtype(y, type), into);
   }
   for (const Scalar& s : {beta, alpha}) {
-    check(is_floating(type) || s.is_integral(), "addr: For integral input tensors, argument beta and alpha must not be floating point numbers.");
+    check(is_floating(type) || is_complex(type) || s.is_integral(), "addr: For integral input tensors, argument beta and alpha must not be floating point numbers.");
     check(type == DType::bool_ || !s.is_bool(), "addr: Boolean beta and alpha only supported for Boolean results.");
   }
   Tensor y = outer(a, b);
   check(broadcast("addr", x.sizes(), y.sizes()) == y.sizes(), "addr: input of shape ", x.sizes(), " is not broadcastable to the product's shape ", y.sizes());
-  if (alpha.as_double() != 1) y = to_dtype(y, type) * wrapped_number(alpha);
-  if (beta.as_double() != 0) y = (beta.as_double() == 1 ? x : to_dtype(x, type) * wrapped_number(beta)) + y;
+  if (alpha.as_complex() != 1.0) y = to_dtype(y, type) * wrapped_number(alpha);
+  if (beta.as_complex() != 0.0) y = (beta.as_complex() == 1.0 ? x : to_dtype(x, type) * wrapped_number(beta)) + y;
   return delivered("addr", x, to_dtype(y, type), into);
 }
 
@@ -308,6 +335,10 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, Activation acti
     return activated(activation, b.defined() ? add(y, b) : y, inplace);
   }
   int64_t in = w.sizes()[1], out = w.sizes()[0];
+  if (is_complex(x.dtype()) && x.size(-1) == in) {
+    Tensor y = matmul(x, t(w));
+    return b.defined() ? add(y, b) : y;
+  }
   check(x.size(-1) == in, "linear: weight expects ", in, " input features but x has ", x.size(-1), " (x is ", x.sizes(), ", weight is ", w.sizes(), ")");
   if (b.defined()) check(b.dim() <= 1 && (b.numel() == out || b.numel() == 1), "linear: bias has shape ", b.sizes(), " but the weight gives ", out, " output features");
   if (b.defined()) check(b.dtype() == x.dtype(), "linear: expected bias to have the input's dtype ", x.dtype(), ", but got ", b.dtype());

@@ -47,12 +47,23 @@ void check_floating(const char* op, DType dtype) {
 }  // namespace
 
 Tensor& uniform_(Tensor& x, double from, double to, Generator& generator) {
+  if (is_complex(x.dtype())) {  // both parts
+    Tensor parts = view_as_real(x);
+    uniform_(parts, from, to, generator);
+    return x;
+  }
   check_floating("uniform_", x.dtype());
   check(from <= to, "uniform_: expects to return a [from, to) range, but found from=", from, " > to=", to);
   return overwrite("uniform_", x, {.op = Random::uniform, .a = from, .b = to}, generator);
 }
 
 Tensor& normal_(Tensor& x, double mean, double std, Generator& generator) {
+  if (is_complex(x.dtype())) {  // both parts, which share the variance; the mean is real
+    Tensor parts = view_as_real(x);
+    normal_(parts, 0, std * 0.70710678118654752440, generator);
+    if (mean != 0) add_(x, wrapped_number(mean));
+    return x;
+  }
   check_floating("normal_", x.dtype());
   check(std >= 0, "normal_: expects std >= 0.0, but found std ", std);
   return overwrite("normal_", x, {.op = Random::normal, .a = mean, .b = std}, generator);

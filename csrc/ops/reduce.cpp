@@ -34,10 +34,21 @@ static DType sum_dtype(const Tensor& x, std::optional<DType> dtype) {
   return dtype.value_or(is_floating(x.dtype()) || is_complex(x.dtype()) ? x.dtype() : DType::int64);
 }
 
+// Of complex numbers: what is linear is taken of the parts.
+template <class F>
+static Tensor of_parts(const char* name, const Tensor& x, Ints dims, F reduce) {
+  uint32_t mask = dim_mask(name, dims, x.dim());
+  Dims reduced;
+  for (int d = 0; d < x.dim(); ++d)
+    if (mask >> d & 1) reduced.push_back(d);
+  return reduced.empty() ? clone(x) : view_as_complex(contiguous(reduce(view_as_real(x), reduced)));
+}
+
 Tensor sum(const Tensor& x, Ints dims, bool keepdim, std::optional<DType> dtype) {
   uint32_t mask = dim_mask("sum", dims, x.dim());
   DType type = sum_dtype(x, dtype);
-  Tensor y = run_reduce("sum", Reduce::sum, type == DType::bool_ ? to_dtype(x, type) : x, mask, keepdim, type, reduce_type(type));
+  if (is_complex(type)) return of_parts("sum", to_dtype(x, type), dims, [&](const Tensor& parts, Ints reduced) { return sum(parts, reduced, keepdim); });
+  Tensor y = run_reduce("sum", Reduce::sum, type == DType::bool_ || is_complex(x.dtype()) ? to_dtype(detach(x), type) : x, mask, keepdim, type, reduce_type(type));
   if (Node* node = record("sum", y, {x}))
     node->backward = [mask, keepdim, sizes = x.sizes()](const Tensor& dy, Needs) -> Grads { return {expand(restore(dy, mask, keepdim, sizes), sizes)}; };
   return y;
@@ -45,6 +56,7 @@ Tensor sum(const Tensor& x, Ints dims, bool keepdim, std::optional<DType> dtype)
 
 Tensor mean(const Tensor& x, Ints dims, bool keepdim, std::optional<DType> dtype) {
   DType type = dtype.value_or(x.dtype());
+  if (is_complex(type)) return of_parts("mean", to_dtype(x, type), dims, [&](const Tensor& parts, Ints reduced) { return mean(parts, reduced, keepdim); });
   check(is_floating(type), "mean: could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: ", type);
   uint32_t mask = dim_mask("mean", dims, x.dim());
   double scale = 1.0 / static_cast<double>(count_reduced(x.sizes(), mask));
@@ -108,9 +120,29 @@ static Tensor prod_derivative(const Tensor& x, const Tensor& y, const Tensor& dy
   return dy * product_of_others(x, dim);
 }
 
+// Of complex numbers: halves are multiplied with each other until one is left.
+static Tensor complex_prod(Tensor x, std::optional<int64_t> dim, bool keepdim) {
+  if (x.dim() == 0) return clone(x);
+  if (!dim) x = reshape(x, {-1});
+  int64_t d = dim.value_or(0);
+  if (x.sizes()[d] == 0) {
+    Dims sizes = x.sizes();
+    sizes[d] = 1;
+    x = ones(sizes, x.dtype(), x.device());
+  }
+  while (int64_t n = x.sizes()[d]) {
+    if (n == 1) break;
+    Tensor y = narrow(x, d, 0, n / 2) * narrow(x, d, n / 2, n / 2);
+    Tensor parts[] = {y, narrow(x, d, n - 1, 1)};
+    x = n % 2 ? cat(parts, d) : y;
+  }
+  return keepdim ? x : squeeze(x, Dims{d});
+}
+
 Tensor prod(const Tensor& x_, std::optional<int64_t> dim, bool keepdim, std::optional<DType> dtype) {
   int64_t d = dim ? wrap_dim("prod", *dim, x_.dim()) : -1;
   DType type = sum_dtype(x_, dtype);
+  if (is_complex(type)) return complex_prod(to_dtype(x_, type), dim ? std::optional(d) : std::nullopt, keepdim);
   Tensor x = is_floating(type) || type == DType::bool_ ? to_dtype(x_, type) : x_;
   uint32_t mask = x.dim() == 0 ? 0 : dim ? 1u << d : (1u << x.dim()) - 1;
   Tensor y = run_reduce("prod", Reduce::prod, x, mask, keepdim, type, reduce_type(type));
@@ -127,6 +159,7 @@ Tensor prod(const Tensor& x_, std::optional<int64_t> dim, bool keepdim, std::opt
 // ---- truth
 
 static Tensor truth_of(const char* name, Reduce op, const Tensor& x, uint32_t mask, bool keepdim) {
+  if (is_complex(x.dtype())) return truth_of(name, op, ne(detach(x), wrapped_number(0)), mask, keepdim);
   DType type = x.dtype() == DType::uint8 ? DType::uint8 : DType::bool_;  // PyTorch keeps uint8, its old bool
   return run_reduce(name, op, x, mask, keepdim, type, reduce_type(x.dtype()));
 }
@@ -136,6 +169,7 @@ Tensor all(const Tensor& x, Ints dims, bool keepdim) { return truth_of("all", Re
 Tensor truth(const Tensor& x) { return truth_of("any", Reduce::any, x, 0, true); }
 
 Tensor count_nonzero(const Tensor& x, Ints dims) {
+  if (is_complex(x.dtype())) return count_nonzero(ne(detach(x), wrapped_number(0)), dims);
   return run_reduce("count_nonzero", Reduce::count_nonzero, x, dim_mask("count_nonzero", dims, x.dim()), false, DType::int64, reduce_type(x.dtype()));
 }
 
@@ -177,10 +211,19 @@ static Tensor norm_derivative(const Tensor& x, const Tensor& y, const Tensor& dy
 
 Tensor norm(const Tensor& x_, double p, Ints dims, bool keepdim, std::optional<DType> dtype) {
   check(is_floating(x_.dtype()) || is_complex(x_.dtype()), "norm: expected a floating point or complex tensor as input, got ", x_.dtype());
-  check(!dtype || is_floating(*dtype), "norm: dtype should be floating point or complex, but got ", dtype.value_or(x_.dtype()));
+  check(!dtype || is_floating(*dtype) || is_complex(*dtype), "norm: dtype should be floating point or complex, but got ", dtype.value_or(x_.dtype()));
   check(!dtype || can_cast(x_.dtype(), *dtype) , "norm: the input's dtype ", x_.dtype(), " can't be narrowed to ", dtype.value_or(x_.dtype()));
   Tensor x = dtype ? to_dtype(x_, *dtype) : x_;
   uint32_t mask = dim_mask("norm", dims, x.dim());
+  if (is_complex(x.dtype())) {  // of the sizes; the Euclidean one is that of the parts
+    if (p != 2) return norm(abs(x), p, dims, keepdim);
+    Dims reduced;
+    for (int d = 0; d < x.dim(); ++d)
+      if (mask >> d & 1) reduced.push_back(d);
+    reduced.push_back(x.dim());
+    Tensor y = norm(view_as_real(x), 2, reduced, keepdim);
+    return keepdim ? squeeze(y, Dims{-1}) : y;
+  }
   if (x.numel() == 0 && (p < 0 || std::isinf(p))) {
     check(!dims.empty(), "norm: the norm of order ", p, " of an empty tensor does not exist: the operation does not have an identity");
     for (int d = 0; d < x.dim(); ++d)
@@ -222,8 +265,12 @@ static Tensor var_derivative(const Tensor& x, const Tensor& dy, uint32_t mask, d
 }
 
 static Tensor moment(const char* name, const Tensor& x, Ints dims, double correction, bool keepdim, bool root) {
-  check(is_floating(x.dtype()), name, ": only floating point and complex dtypes are supported, got ", x.dtype());
+  check(is_floating(x.dtype()) || is_complex(x.dtype()), name, ": only floating point and complex dtypes are supported, got ", x.dtype());
   uint32_t mask = dim_mask(name, dims, x.dim());
+  if (is_complex(x.dtype())) {  // that of the real parts and that of the imaginary ones
+    Tensor v = moment("var", real(x), dims, correction, keepdim, false) + moment("var", imag(x), dims, correction, keepdim, false);
+    return root ? sqrt(v) : v;
+  }
   Tensor y = run_reduce(name, Reduce::var, x, mask, keepdim, x.dtype(), compute_type(x.dtype()), correction);
   if (root) {
     NoGrad no_grad;

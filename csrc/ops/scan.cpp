@@ -56,6 +56,11 @@ Node* record_running(const char* name, const Tensor& y, const Tensor& x, const I
 
 Tensor cumsum(const Tensor& x, int64_t dim, std::optional<DType> dtype, const Into& into, bool reverse) {
   dim = wrap_dim("cumsum", dim, x.dim());
+  if (is_complex(x.dtype()) && x.dim() > 0) {  // of the parts
+    Tensor y = view_as_complex(contiguous(cumsum(view_as_real(dtype ? to_dtype(x, *dtype) : x), dim, {}, {}, reverse)));
+    Tensor target = into.kind == Into::inplace ? *into.tensor : y;
+    return into.kind == Into::inplace ? copy_(target, y) : y;
+  }
   DType type = running_dtype(x, dtype, into);
   Tensor y = destination("cumsum", x, type, into);
   run_scan("cumsum", Scan::cumsum, y, type == DType::bool_ ? to_dtype(x, type) : x, dim, reduce_type(type), reverse);

@@ -88,7 +88,7 @@ Tensor cov(const Tensor& x, int64_t correction, const Tensor& counts, const Tens
   Tensor apart = rows - unsqueeze(average, 1);
   Tensor weighted = w.defined() ? apart * w : apart;
   DType type = promote(apart.dtype(), weighted.dtype());
-  Tensor c = mm(to_dtype(apart, type), t(to_dtype(weighted, type))) / freedom;
+  Tensor c = mm(to_dtype(apart, type), t(conj(to_dtype(weighted, type)))) / freedom;
   return squeeze(c);
 }
 

@@ -15,6 +15,9 @@ from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_stat
 __version__ = "0.1.0"
 
 newaxis = None
+# PyTorch has these as functions too; of those with an underscore in front `import *` brings none.
+globals().update({name: getattr(_C.Tensor, name) for name in "addmv_ gcd_ index_put_ lcm_ ldexp_ xlogy_".split()})
+globals().update({name: value for name, value in vars(_C).items() if name.startswith("_foreach_")})
 
 # What `import tessel` does not load: name -> "module" for the module itself, "module:name" for what stands in it.
 _LAZY = {
@@ -22,10 +25,11 @@ _LAZY = {
         module: module
         for module in """__config__ _dynamo _utils accelerator amp array_api autograd backends compiler cuda distributed
         distributions fft func hpu hub jit linalg mps mtia multiprocessing nn npu onnx optim profiler random
-        serialization special testing utils version xpu""".split()
+        serialization signal special testing utils version xpu""".split()
     },
     "_standard_gamma": "_C:_standard_gamma",
     "_standard_gamma_grad": "_C:_standard_gamma_grad",
+    "TypedStorage": "_storage:TypedStorage",
     "autocast": "amp:autocast",
     "compile": "compiler:compile",
     "finfo": "_limits:finfo",
@@ -38,6 +42,13 @@ _LAZY = {
     "set_printoptions": "_tensor_str:set_printoptions",
     "svd_lowrank": "_lowrank:svd_lowrank",
     "vmap": "func:vmap",
+    **{
+        name: f"_functions:{name}" for name in "frobenius_norm gradient nuclear_norm range unravel_index".split()
+    },
+    **{
+        name: f"_spectral:{name}"
+        for name in "bartlett_window blackman_window hamming_window hann_window istft kaiser_window stft".split()
+    },
     **{
         f"{kind}Tensor": f"_legacy:{kind}Tensor"
         for kind in "Float Double Half BFloat16 Long Int Short Char Byte Bool".split()
@@ -55,13 +66,8 @@ _LAZY = {
 
 
 def __getattr__(name: str):
-    if name.startswith("_") and name not in _LAZY and not name.startswith("_foreach_"):  # `from . import _names` asks
+    if name.startswith("_") and name not in _LAZY:  # `from . import _names` asks first
         raise AttributeError(f"module 'tessel' has no attribute '{name}'")
-    if name.startswith("_foreach_"):
-        from . import _foreach
-
-        if hasattr(_foreach, name):
-            return getattr(_foreach, name)
     from . import _names
 
     return _names.load(__name__, _LAZY, name)

@@ -114,7 +114,11 @@ def typename(obj: Any, /) -> str:
 
 def is_storage(obj: Any, /) -> bool:
     """Whether the object is a storage."""
-    return isinstance(obj, _C.UntypedStorage)
+    if isinstance(obj, _C.UntypedStorage):
+        return True
+    from ._storage import TypedStorage
+
+    return isinstance(obj, TypedStorage)
 
 
 def compiled_with_cxx11_abi() -> bool:

@@ -110,6 +110,7 @@ def plain(value):
 
 
 NAMES_OF_DTYPES = {"float32", "float64", "bfloat16", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"}
+NAMES_OF_DTYPES |= {"complex64", "complex128"}
 
 
 def transplanted(function, home=tessel):

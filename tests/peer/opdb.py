@@ -43,8 +43,10 @@ STRIDED_SAMPLES = 4
 OTHER_DTYPES = (torch.float64, torch.bfloat16, torch.float16)
 OTHER_DTYPES += (torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
 OTHER_SAMPLES = 6
+# where PyTorch takes them; an op that says that it does not is skipped
+COMPLEX = torch.complex64
 SECONDS_PER_OP = 120
-ROUNDING = {torch.float32: 1.3e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}  # what a result of that dtype may be off
+ROUNDING = {torch.float32: 1.3e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3, torch.complex64: 1.3e-6}  # what a result of that dtype may be off
 
 NAMES = sorted({op.name for op in op_db})
 
@@ -107,6 +109,10 @@ def score_of(name: str, gradients=True) -> Score:
             differentiable = op.supports_autograd and torch.float32 in op.supported_dtypes("cpu")
             if gradients and differentiable and name not in FALSE_GRADIENTS:
                 run.gradients()
+            if COMPLEX in op.supported_dtypes("cpu"):
+                run.other_values(COMPLEX)
+                if gradients and op.supports_autograd and name not in FALSE_GRADIENTS:
+                    run.gradients(COMPLEX, OTHER_SAMPLES)
             run.errors()
     return score
 
@@ -164,6 +170,10 @@ class Run:
         """Calls compare and writes down what became of it."""
         try:
             compare(*args)
+        except NotImplementedError as e:
+            if "complex" not in str(e):
+                self.score.failed.append((what, f"{self.label} {sample}", str(e)))
+            self.score.skipped[f"complex numbers in {self.op.name}"] += "complex" in str(e)
         except Untranslatable as e:
             self.score.skipped[f"{e} is not there yet"] += 1
         except BaseException as e:
@@ -256,8 +266,8 @@ class Run:
         got, wanted = (unsigned(self.op.name, r) for r in (to_torch(out if got is None else got), wanted))
         compared(got, wanted, lambda: unsigned(self.op.name, wider(self.op.op, sample)))
 
-    def gradients(self):
-        for i, sample in enumerate(self.op.sample_inputs("cpu", torch.float32, requires_grad=True)):
+    def gradients(self, dtype=torch.float32, limit=None):
+        for i, sample in enumerate(itertools.islice(self.op.sample_inputs("cpu", dtype, requires_grad=True), limit)):
             told = f"sample {i}: {described(sample)}"
             try:
                 if not theirs(self.op.op, sample)[1]:
@@ -352,16 +362,20 @@ def their_gradients(function, sample, arguments=None, cotangents=None):
     return torch.autograd.grad(results, leaves, cotangents, allow_unused=True), cotangents
 
 
+def wide(t):
+    return t.double() if t.is_floating_point() else t.cdouble() if t.is_complex() else t
+
+
 def wider_gradients(function, sample, cotangents):
     """PyTorch's gradients in float64, which judge between two float32 ones."""
-    widen = lambda t: t.detach().double().requires_grad_(t.requires_grad) if t.dtype is torch.float32 else t
+    widen = lambda t: wide(t.detach()).requires_grad_(t.requires_grad)
     arguments = mapped((sample.input, tuple(sample.args), sample.kwargs), torch.Tensor, widen)
-    return their_gradients(function, sample, arguments, [t.double() for t in cotangents])[0]
+    return their_gradients(function, sample, arguments, [wide(t) for t in cotangents])[0]
 
 
 def wider(function, sample, first=lambda t: t):
     """PyTorch's result in float64, which judges between two narrower results; of the magnitudes, with first=abs."""
-    widen = lambda t: first(t.double()) if t.is_floating_point() else t
+    widen = lambda t: first(wide(t)) if t.is_floating_point() or t.is_complex() else t
     x, args, kwargs = mapped((sample.input, tuple(sample.args), sample.kwargs), torch.Tensor, widen)
     return plain(function(x, *args, **kwargs))
 
@@ -375,17 +389,17 @@ def compared(got, wanted, judge, loosely=False, size=None):
         for i, (one, other) in enumerate(zip(got, wanted)):
             compared(one, other, functools.partial(lambda i: judged and judged[i], i), loosely)
     elif isinstance(wanted, torch.Tensor):
-        close = {"rtol": 1e-4, "atol": 1e-4} if loosely and wanted.dtype is torch.float32 else {}
+        close = {"rtol": 1e-4, "atol": 1e-4} if loosely and wanted.dtype in (torch.float32, COMPLEX) else {}
         try:
             assert_close(got, wanted, equal_nan=True, check_stride=False, **close)
         except AssertionError:
             truth = judge()
             if truth is None or wanted.dtype not in ROUNDING or truth.shape != wanted.shape:
                 raise
-            error = (wanted.double() - truth).abs()
+            error = (wide(wanted) - truth).abs()
             rounding = ROUNDING[wanted.dtype] * (size() if size else truth.abs())
             allowed = 2 * (error.max() if loosely else error) + 1e-5 + rounding
-            if not ((got.double() - truth).abs() <= allowed).all():
+            if not ((wide(got) - truth).abs() <= allowed).all():
                 raise
     elif isinstance(wanted, dict):
         for key in wanted:
@@ -452,7 +466,7 @@ def copied(value):
 
 
 def floating(result, engine) -> list:
-    return [t for t in found(result, engine.Tensor) if t.requires_grad and t.is_floating_point()]
+    return [t for t in found(result, engine.Tensor) if t.requires_grad and (t.is_floating_point() or t.is_complex())]
 
 
 def described(sample) -> str:

@@ -69,10 +69,39 @@ template <class From> constexpr Row row() {
 constexpr Row kConvert[10] = {row<Bool>(),    row<uint8_t>(), row<int8_t>(), row<int16_t>(), row<int32_t>(),
                               row<int64_t>(), row<Half>(),    row<BFloat>(), row<float>(),   row<double>()};
 
+// Reals become complex numbers by way of a tile of their parts' type.
+template <class T, class From> void add_imaginary(void* to, const void* from, int64_t n) {
+  constexpr int tile = 256;
+  T middle[tile];
+  Complex<T>* y = (Complex<T>*)to;
+  for (int64_t i = 0; i < n; i += tile) {
+    int64_t part = n - i < tile ? n - i : tile;
+    const From* x = (const From*)from + i;
+    if constexpr (same<T, From>) memcpy(middle, x, size_t(part) * sizeof(T));
+    else pick<From, T>()(middle, x, part);
+    for (int64_t k = 0; k < part; ++k) y[i + k] = {middle[k], 0};
+  }
+}
+
+template <class To, class From> void convert_complex(void* to, const void* from, int64_t n) {
+  Complex<To>* y = (Complex<To>*)to;
+  const Complex<From>* x = (const Complex<From>*)from;
+  for (int64_t i = 0; i < n; ++i) y[i] = {To(x[i].re), To(x[i].im)};
+}
+
+template <class T> constexpr Row complex_row() {
+  return {{add_imaginary<T, Bool>, add_imaginary<T, uint8_t>, add_imaginary<T, int8_t>, add_imaginary<T, int16_t>, add_imaginary<T, int32_t>,
+           add_imaginary<T, int64_t>, add_imaginary<T, Half>, add_imaginary<T, BFloat>, add_imaginary<T, float>, add_imaginary<T, double>}};
+}
+
+constexpr Row kToComplex[2] = {complex_row<float>(), complex_row<double>()};  // by the source
+
 }  // namespace
 
 Convert converter(DType to, DType from) {
-  return int(to) < 10 && int(from) < 10 ? kConvert[int(from)].to[int(to)] : nullptr;
+  if (int(to) < 10) return int(from) < 10 ? kConvert[int(from)].to[int(to)] : nullptr;
+  if (int(from) < 10) return kToComplex[int(to) - 10].to[int(from)];
+  return to == from ? nullptr : to == DType::complex64 ? convert_complex<float, double> : convert_complex<double, float>;
 }
 
 }  // namespace tessel::TESSEL_TARGET

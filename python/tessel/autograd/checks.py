@@ -16,16 +16,22 @@ def _tensors(values: Any) -> tuple:
     return tuple(v for v in ((values,) if isinstance(values, _C.Tensor) else tuple(values)) if isinstance(v, _C.Tensor))
 
 
+def _parts(x: Any) -> Any:
+    """Of a complex tensor the real and the imaginary parts, which are differentiated one by one."""
+    return _C.view_as_real(x) if x.is_complex() else x
+
+
 def _differentiable(outputs: Any) -> tuple:
-    return tuple(y for y in _tensors(outputs) if y.requires_grad)
+    return tuple(_parts(y) for y in _tensors(outputs) if y.requires_grad)
 
 
 def _numerical(f: Callable, inputs: tuple, x: Any, output: int, eps: float) -> Any:
     """The Jacobian d(output)/dx by central differences: one row per element of x."""
     rows = []
-    flat = x.data.reshape(-1) if x.is_contiguous() else None
-    for i in range(x.numel()):
-        place = flat[i : i + 1] if flat is not None else _element(x.data, i)
+    data = _parts(x.data)
+    flat = data.reshape(-1) if data.is_contiguous() else None
+    for i in range(data.numel()):
+        place = flat[i : i + 1] if flat is not None else _element(data, i)
         before = place.clone()
         values = []
         for step in (eps, -eps):
@@ -60,8 +66,8 @@ def _analytical(y: Any, x: Any) -> Any:
         seed = _C.zeros_like(y).reshape(-1)
         seed[i] = 1
         (dx,) = grad(y, x, seed.reshape(y.shape), retain_graph=True, allow_unused=True)
-        columns.append(_C.zeros_like(x).reshape(-1) if dx is None else dx.detach().reshape(-1))
-    return _C.stack(columns, 1) if columns else _C.zeros((x.numel(), 0), dtype=x.dtype)
+        columns.append(_parts(_C.zeros_like(x) if dx is None else dx.detach()).reshape(-1))
+    return _C.stack(columns, 1) if columns else _C.zeros((_parts(x).numel(), 0), dtype=_parts(x).dtype)
 
 
 def gradcheck(
@@ -84,7 +90,8 @@ def gradcheck(
 ) -> bool:
     """Compares the gradients of func(*inputs) with central differences for every input that requires one.
 
-    Inputs should be float64: differences of float32 are too coarse. Returns True, or raises GradcheckError (False with
+    Inputs should be float64 or complex128: differences of float32 are too coarse. Complex numbers are checked as pairs
+    of reals. Returns True, or raises GradcheckError (False with
     raise_exception=False) naming the output, the input and the largest difference.
     """
     given = (inputs,) if isinstance(inputs, _C.Tensor) else tuple(inputs)

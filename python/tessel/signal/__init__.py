@@ -1,0 +1,5 @@
+"""Signals: windows."""
+
+from . import windows as windows
+
+__all__ = ["windows"]
