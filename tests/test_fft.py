@@ -119,13 +119,17 @@ def test_frequencies_and_shifts():
         a = real(n, 4)
         for dim in (None, 0, (1,), (0, 1)):
             np.testing.assert_array_equal(torch.fft.fftshift(torch.from_numpy(a), dim).numpy(), np.fft.fftshift(a, dim))
-            np.testing.assert_array_equal(torch.fft.ifftshift(torch.from_numpy(a), dim).numpy(), np.fft.ifftshift(a, dim))
+            np.testing.assert_array_equal(
+                torch.fft.ifftshift(torch.from_numpy(a), dim).numpy(), np.fft.ifftshift(a, dim)
+            )
 
 
 # frames
 
 
-@pytest.mark.parametrize("settings", [{}, {"normalized": True}, {"onesided": False}, {"win_length": 12}, {"center": False}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"normalized": True}, {"onesided": False}, {"win_length": 12}, {"center": False}]
+)
 def test_frames_and_back(settings):
     n, hop = 16, 4
     x = torch.from_numpy(real(2, 100))
@@ -157,14 +161,21 @@ def test_gradient_of_frames():
 
 def test_windows():
     for n in (1, 2, 7, 8):
-        for name, reference in (("hann", np.hanning), ("hamming", np.hamming), ("blackman", np.blackman), ("bartlett", np.bartlett)):
+        for name, reference in (
+            ("hann", np.hanning),
+            ("hamming", np.hamming),
+            ("blackman", np.blackman),
+            ("bartlett", np.bartlett),
+        ):
             f = getattr(torch, f"{name}_window")
             np.testing.assert_allclose(f(n, False, dtype=torch.float64).numpy(), reference(n), atol=1e-12)
             np.testing.assert_allclose(f(n).numpy(), reference(n + 1)[:-1] if n > 1 else [1], atol=1e-6)
             other = getattr(torch.signal.windows, name)
             np.testing.assert_allclose(other(n, dtype=torch.float64).numpy(), reference(n), atol=1e-12)
             np.testing.assert_allclose(other(n, sym=False).numpy(), reference(n + 1)[:-1], atol=1e-6)
-        np.testing.assert_allclose(torch.kaiser_window(n, False, 5.0, dtype=torch.float64).numpy(), np.kaiser(n, 5.0), atol=1e-12)
+        np.testing.assert_allclose(
+            torch.kaiser_window(n, False, 5.0, dtype=torch.float64).numpy(), np.kaiser(n, 5.0), atol=1e-12
+        )
         np.testing.assert_allclose(torch.signal.windows.kaiser(n, beta=5.0).numpy(), np.kaiser(n, 5.0), atol=1e-6)
     k = np.arange(6)
     windows = torch.signal.windows
@@ -174,7 +185,11 @@ def test_windows():
     np.testing.assert_allclose(windows.general_hamming(6, alpha=0.54).numpy(), np.hamming(6), atol=1e-6)
     assert windows.nuttall(7)[3].item() == pytest.approx(1) and len(windows.hann(0)) == 0
     assert torch.hann_window(4, requires_grad=True).requires_grad
-    for bad in (lambda: windows.hann(-1), lambda: windows.gaussian(3, std=0), lambda: windows.hann(3, dtype=torch.int64)):
+    for bad in (
+        lambda: windows.hann(-1),
+        lambda: windows.gaussian(3, std=0),
+        lambda: windows.hann(3, dtype=torch.int64),
+    ):
         with pytest.raises(ValueError):
             bad()
 

@@ -115,7 +115,11 @@ def test_lists_of_tensors():
     torch._foreach_copy_(xs, [torch.ones(3), torch.ones(2, 2)])
     torch._foreach_zero_(xs)
     assert not xs[0].any() and torch._foreach_max(xs)[0].item() == 0
-    for bad in (lambda: torch._foreach_add([], 1), lambda: torch._foreach_add(xs, xs[:1]), lambda: torch._foreach_mul_(xs, [1])):
+    for bad in (
+        lambda: torch._foreach_add([], 1),
+        lambda: torch._foreach_add(xs, xs[:1]),
+        lambda: torch._foreach_mul_(xs, [1]),
+    ):
         with pytest.raises(RuntimeError):
             bad()
     weights = [torch.ones(2, requires_grad=True)]

@@ -45,6 +45,7 @@ _LAZY = {
     **{
         name: f"_functions:{name}" for name in "frobenius_norm gradient nuclear_norm range unravel_index".split()
     },
+    **{name: f"_functions:{name}" for name in "frobenius_norm gradient nuclear_norm range unravel_index".split()},
     **{
         name: f"_spectral:{name}"
         for name in "bartlett_window blackman_window hamming_window hann_window istft kaiser_window stft".split()

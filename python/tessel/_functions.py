@@ -26,7 +26,12 @@ def range(start: float = 0, end: float | None = None, step: float = 1, *, out: T
 
 def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
     """The coordinates, one tensor for each dimension, of flat indices into a tensor of that shape."""
-    if not isinstance(indices, Tensor) or indices.is_floating_point() or indices.is_complex() or indices.dtype == _C.bool:
+    if (
+        not isinstance(indices, Tensor)
+        or indices.is_floating_point()
+        or indices.is_complex()
+        or indices.dtype == _C.bool
+    ):
         kind = indices.dtype if isinstance(indices, Tensor) else type(indices).__name__
         raise ValueError(f"unravel_index: expected 'indices' to be integer dtype, but got {kind}")
     sizes = [shape] if isinstance(shape, int) else list(shape)
@@ -115,14 +120,15 @@ def _derivative(x: Tensor, dim: int, step: Any, order: int) -> Tensor:
     if order == 1:
         first, last = (x[..., 1] - x[..., 0]) / h[0], (x[..., -1] - x[..., -2]) / h[-1]
     else:
-        first, last = _edge(x[..., :3].unbind(-1), h[:2]), -_edge(x[..., -3:].flip(-1).unbind(-1), h[-2:].flip(0))
+        first, last = _edge(x[..., :3], h[:2]), -_edge(x[..., -3:].flip(-1), h[-2:].flip(0))
     return _C.cat([first.unsqueeze(-1), inside, last.unsqueeze(-1)], -1).movedim(-1, dim)
 
 
-def _edge(values: Sequence[Tensor], h: Tensor) -> Tensor:
+def _edge(values: Tensor, h: Tensor) -> Tensor:
     """The derivative at the first of three values, exact for parabolas."""
     a, b = h[0], h[1]
-    return -(2 * a + b) / (a * (a + b)) * values[0] + (a + b) / (a * b) * values[1] - a / (b * (a + b)) * values[2]
+    x, y, z = values.unbind(-1)
+    return -(2 * a + b) / (a * (a + b)) * x + (a + b) / (a * b) * y - a / (b * (a + b)) * z
 
 
 def _indices(n: int) -> Any:

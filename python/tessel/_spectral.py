@@ -150,7 +150,9 @@ def stft(
         x = _padded(x, n_fft // 2, pad_mode)
     length = x.shape[-1]
     if not 0 < n_fft <= length:
-        raise RuntimeError(f"stft: expected 0 < n_fft <= {length}, but got n_fft={n_fft} (input is {tuple(input.shape)})")
+        raise RuntimeError(
+            f"stft: expected 0 < n_fft <= {length}, but got n_fft={n_fft} (input is {tuple(input.shape)})"
+        )
     hop, width = _frame_sizes("stft", n_fft, hop_length, win_length)
     window = _whole_window("stft", window, n_fft, width, x.dtype)
     if onesided is None:

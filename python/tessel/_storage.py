@@ -58,7 +58,11 @@ class TypedStorage:
 
     def __getitem__(self, index: Any) -> Any:
         found = self._tensor()[index]
-        return found.item() if isinstance(index, int) else TypedStorage(wrap_storage=found.clone().untyped_storage(), dtype=self.dtype)
+        return (
+            found.item()
+            if isinstance(index, int)
+            else TypedStorage(wrap_storage=found.clone().untyped_storage(), dtype=self.dtype)
+        )
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._tensor()[index] = value
@@ -118,7 +122,11 @@ class TypedStorage:
 
     def cpu(self) -> TypedStorage:
         """On the CPU."""
-        return self if not self.is_cuda else TypedStorage(wrap_storage=self._tensor().cpu().untyped_storage(), dtype=self.dtype)
+        return (
+            self
+            if not self.is_cuda
+            else TypedStorage(wrap_storage=self._tensor().cpu().untyped_storage(), dtype=self.dtype)
+        )
 
     def tolist(self) -> list:
         """Python's numbers."""

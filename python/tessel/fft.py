@@ -1,7 +1,7 @@
 """Discrete Fourier transforms: PyTorch's names over numpy.fft, with gradients of any order.
 
-With N points, scale 1 and the forward sign, `fft` is y[k] = sum_j x[j] exp(-2 pi i j k / N). `norm` says where the factor
-1 / N stands: "backward" (the default) at the inverse, "forward" at the forward transform, "ortho" as 1 / sqrt(N) at both.
+Over N points `fft` is y[k] = sum_j x[j] exp(-2 pi i j k / N). `norm` says where the factor 1 / N stands: "backward"
+(the default) at the inverse, "forward" at the forward transform, "ortho" as 1 / sqrt(N) at both.
 """
 
 from __future__ import annotations
@@ -384,7 +384,9 @@ def ihfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None =
 # ---- frequencies
 
 
-def _frequencies(name: str, at: Tensor, n: int, d: float, out: Tensor | None, dtype: Any, requires_grad: bool) -> Tensor:
+def _frequencies(
+    name: str, at: Tensor, n: int, d: float, out: Tensor | None, dtype: Any, requires_grad: bool
+) -> Tensor:
     y = (at / (n * d)).to(dtype or (out.dtype if out is not None else _C.get_default_dtype()))
     return _given(name, y, out).requires_grad_(requires_grad)
 

@@ -46,7 +46,12 @@ OTHER_SAMPLES = 6
 # where PyTorch takes them; an op that says that it does not is skipped
 COMPLEX = torch.complex64
 SECONDS_PER_OP = 120
-ROUNDING = {torch.float32: 1.3e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3, torch.complex64: 1.3e-6}  # what a result of that dtype may be off
+ROUNDING = {
+    torch.float32: 1.3e-6,
+    torch.float16: 1e-3,
+    torch.bfloat16: 8e-3,
+    torch.complex64: 1.3e-6,
+}  # what a result of that dtype may be off
 
 NAMES = sorted({op.name for op in op_db})
 

@@ -177,7 +177,13 @@ SPECS = [
     special("scaled_modified_bessel_k1", bessel_k(1, True), moderate, **FLAT),
     special("log_ndtr", lambda x: np.log(ndtr(x)), extra=[case(given([-8.0, 3.0]))]),
     special("ndtr", ndtr),
-    special("ndtri", ndtri, probability, extra=[case(given([1e-9, 1e-3, 0.5])).of(("float32", "float64"))], tolerance={"float32": (1e-5, 2e-5)}),
+    special(
+        "ndtri",
+        ndtri,
+        probability,
+        extra=[case(given([1e-9, 1e-3, 0.5])).of(("float32", "float64"))],
+        tolerance={"float32": (1e-5, 2e-5)},
+    ),
     special("spherical_bessel_j0", lambda x: np.sinc(x / np.pi), **FLAT),
     of_two("zeta", zeta, above_one, positive),
     of_two("gammainc", gammainc, moderate, moderate),
@@ -209,7 +215,9 @@ SPECS = [
         tolerance={"float32": (1e-5, 1e-5)},
     ),
     Spec("mvlgamma", mvlgamma, [case(positive(3, 4, low=2.0), 3)], inplace=True, twice=False, tolerance=NEAR),
-    Spec("special.multigammaln", mvlgamma, [case(positive(3, 4, low=2.0), 2)], method=False, twice=False, tolerance=NEAR),
+    Spec(
+        "special.multigammaln", mvlgamma, [case(positive(3, 4, low=2.0), 2)], method=False, twice=False, tolerance=NEAR
+    ),
     Spec(
         "frexp",
         lambda x: np.frexp(np.asarray(x, np.float64)),

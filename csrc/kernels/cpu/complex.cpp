@@ -105,7 +105,7 @@ constexpr Map map_of(Unary op) {
 // ---- loops
 
 // One loop serves all maps: which it is stands in the parameters.
-template <class T> void map_all(const Params& params, int64_t n, void* y, const void* const* x) {
+template <class T> void map_all(const Params& params, int64_t n, void* y, const void* const* x, unsigned) {
   const Map map = map_of(Unary(int(params.s[0])));
   const Complex<T>* a = (const Complex<T>*)x[0];
   Complex<T>* r = (Complex<T>*)y;
@@ -121,21 +121,21 @@ template <class T, class R, class F> inline void each(int64_t n, void* y, const 
   TESSEL_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) r[i] = f(a[i]);
 }
-template <class T> void neg(const Params&, int64_t n, void* y, const void* const* x) {
+template <class T> void neg(const Params&, int64_t n, void* y, const void* const* x, unsigned) {
   each<T, Complex<T>>(n, y, x, [](Complex<T> z) { return Complex<T>{-z.re, -z.im}; });
 }
-template <class T> void conj(const Params&, int64_t n, void* y, const void* const* x) {
+template <class T> void conj(const Params&, int64_t n, void* y, const void* const* x, unsigned) {
   each<T, Complex<T>>(n, y, x, [](Complex<T> z) { return Complex<T>{z.re, -z.im}; });
 }
-template <class T> void abs(const Params&, int64_t n, void* y, const void* const* x) {
+template <class T> void abs(const Params&, int64_t n, void* y, const void* const* x, unsigned) {
   each<T, T>(n, y, x, [](Complex<T> z) { return T(__builtin_hypot(z.re, z.im)); });
 }
-template <class T> void angle(const Params&, int64_t n, void* y, const void* const* x) {
+template <class T> void angle(const Params&, int64_t n, void* y, const void* const* x, unsigned) {
   each<T, T>(n, y, x, [](Complex<T> z) { return T(is_nan(z) ? __builtin_nan("") : __builtin_atan2(z.im, z.re)); });
 }
 
 // Questions, whose answer is a mask; which it is stands in the parameters.
-template <class T> void ask(const Params& params, int64_t n, void* y, const void* const* x) {
+template <class T> void ask(const Params& params, int64_t n, void* y, const void* const* x, unsigned) {
   const Unary op = Unary(int(params.s[0]));
   auto infinite = [](T v) { return __builtin_isinf(v) != 0; };
   each<T, uint8_t>(n, y, x, [op, infinite](Complex<T> z) {
@@ -165,26 +165,26 @@ template <class T> Complex<T> power(Complex<T> a, Complex<T> b) {
 template <class T> Inner binary_of(Binary op) {
   using C = Complex<T>;
   switch (op) {
-    case Binary::add: return [](const Params&, int64_t n, void* y, const void* const* x) { each2<T, C>(n, y, x, [](C a, C b) { return a + b; }); };
-    case Binary::sub: return [](const Params&, int64_t n, void* y, const void* const* x) { each2<T, C>(n, y, x, [](C a, C b) { return a - b; }); };
-    case Binary::mul: return [](const Params&, int64_t n, void* y, const void* const* x) { each2<T, C>(n, y, x, [](C a, C b) { return a * b; }); };
-    case Binary::div: return [](const Params&, int64_t n, void* y, const void* const* x) { each2<T, C>(n, y, x, [](C a, C b) { return a / b; }); };
-    case Binary::pow: return [](const Params&, int64_t n, void* y, const void* const* x) { each2<T, C>(n, y, x, power<T>); };
+    case Binary::add: return [](const Params&, int64_t n, void* y, const void* const* x, unsigned) { each2<T, C>(n, y, x, [](C a, C b) { return a + b; }); };
+    case Binary::sub: return [](const Params&, int64_t n, void* y, const void* const* x, unsigned) { each2<T, C>(n, y, x, [](C a, C b) { return a - b; }); };
+    case Binary::mul: return [](const Params&, int64_t n, void* y, const void* const* x, unsigned) { each2<T, C>(n, y, x, [](C a, C b) { return a * b; }); };
+    case Binary::div: return [](const Params&, int64_t n, void* y, const void* const* x, unsigned) { each2<T, C>(n, y, x, [](C a, C b) { return a / b; }); };
+    case Binary::pow: return [](const Params&, int64_t n, void* y, const void* const* x, unsigned) { each2<T, C>(n, y, x, power<T>); };
     case Binary::add_scaled:
-      return [](const Params& p, int64_t n, void* y, const void* const* x) {
+      return [](const Params& p, int64_t n, void* y, const void* const* x, unsigned) {
         C by = {T(p.s[0]), T(p.s[1])};
         each2<T, C>(n, y, x, [by](C a, C b) { return a + b * by; });
       };
-    case Binary::eq: return [](const Params&, int64_t n, void* y, const void* const* x) { each2<T, uint8_t>(n, y, x, [](C a, C b) { return uint8_t(a.re == b.re && a.im == b.im); }); };
-    case Binary::ne: return [](const Params&, int64_t n, void* y, const void* const* x) { each2<T, uint8_t>(n, y, x, [](C a, C b) { return uint8_t(a.re != b.re || a.im != b.im); }); };
-    case Binary::logical_and: return [](const Params&, int64_t n, void* y, const void* const* x) { each2<T, uint8_t>(n, y, x, [](C a, C b) { return uint8_t(!is_zero(a) && !is_zero(b)); }); };
-    case Binary::logical_or: return [](const Params&, int64_t n, void* y, const void* const* x) { each2<T, uint8_t>(n, y, x, [](C a, C b) { return uint8_t(!is_zero(a) || !is_zero(b)); }); };
-    default: return [](const Params&, int64_t n, void* y, const void* const* x) { each2<T, uint8_t>(n, y, x, [](C a, C b) { return uint8_t(is_zero(a) != is_zero(b)); }); };  // logical_xor
+    case Binary::eq: return [](const Params&, int64_t n, void* y, const void* const* x, unsigned) { each2<T, uint8_t>(n, y, x, [](C a, C b) { return uint8_t(a.re == b.re && a.im == b.im); }); };
+    case Binary::ne: return [](const Params&, int64_t n, void* y, const void* const* x, unsigned) { each2<T, uint8_t>(n, y, x, [](C a, C b) { return uint8_t(a.re != b.re || a.im != b.im); }); };
+    case Binary::logical_and: return [](const Params&, int64_t n, void* y, const void* const* x, unsigned) { each2<T, uint8_t>(n, y, x, [](C a, C b) { return uint8_t(!is_zero(a) && !is_zero(b)); }); };
+    case Binary::logical_or: return [](const Params&, int64_t n, void* y, const void* const* x, unsigned) { each2<T, uint8_t>(n, y, x, [](C a, C b) { return uint8_t(!is_zero(a) || !is_zero(b)); }); };
+    default: return [](const Params&, int64_t n, void* y, const void* const* x, unsigned) { each2<T, uint8_t>(n, y, x, [](C a, C b) { return uint8_t(is_zero(a) != is_zero(b)); }); };  // logical_xor
   }
 }
 
 // where, lerp, addcmul, addcdiv; p is the value of the last two.
-template <class T, int which> void three(const Params& params, int64_t n, void* y, const void* const* x) {
+template <class T, int which> void three(const Params& params, int64_t n, void* y, const void* const* x, unsigned) {
   const Complex<T> *a = (const Complex<T>*)x[0], *b = (const Complex<T>*)x[1], *c = (const Complex<T>*)x[2];
   const Complex<T> p = {T(params.s[0]), T(params.s[1])};
   Complex<T>* r = (Complex<T>*)y;

@@ -276,10 +276,10 @@ double bessel_y1(double x) { return ::y1(x); }
 
 // ---- the loops
 
-template <double (*f)(double)> void one(const Params&, int64_t n, void* y, const void* const* x) {
+template <double (*f)(double)> void one(const Params&, int64_t n, void* y, const void* const* x, unsigned) {
   for (int64_t i = 0; i < n; ++i) ((double*)y)[i] = f(((const double*)x[0])[i]);
 }
-template <double (*f)(double, double)> void two(const Params&, int64_t n, void* y, const void* const* x) {
+template <double (*f)(double, double)> void two(const Params&, int64_t n, void* y, const void* const* x, unsigned) {
   for (int64_t i = 0; i < n; ++i) ((double*)y)[i] = f(((const double*)x[0])[i], ((const double*)x[1])[i]);
 }
 

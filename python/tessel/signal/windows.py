@@ -108,9 +108,7 @@ def cosine(M: int, *, sym: bool = True, **options: Any) -> Tensor:
     return _window("cosine", M, sym, shape, **options)
 
 
-def exponential(
-    M: int, *, center: float | None = None, tau: float = 1.0, sym: bool = True, **options: Any
-) -> Tensor:
+def exponential(M: int, *, center: float | None = None, tau: float = 1.0, sym: bool = True, **options: Any) -> Tensor:
     """exp(-|k - center| / tau), the center being in the middle unless given, which a symmetric window forbids."""
     if tau <= 0:
         raise ValueError(f"exponential: Tau must be positive, got: {tau} instead.")
@@ -128,9 +126,7 @@ def gaussian(M: int, *, std: float = 1.0, sym: bool = True, **options: Any) -> T
     """exp(-((k - (M - 1) / 2) / std)^2 / 2)"""
     if std <= 0:
         raise ValueError(f"gaussian: Standard deviation must be positive, got: {std} instead.")
-    return _window(
-        "gaussian", M, sym, lambda k, n: _C.exp(-0.5 * ((k - (n - 1) / 2) / std).square()), **options
-    )
+    return _window("gaussian", M, sym, lambda k, n: _C.exp(-0.5 * ((k - (n - 1) / 2) / std).square()), **options)
 
 
 def kaiser(M: int, *, beta: float = 12.0, sym: bool = True, **options: Any) -> Tensor:
