@@ -49,6 +49,11 @@ def test_conversions():
     for dtype in ("float32", "float16", "int64", "int8", "uint8", "bool"):
         real = torch.tensor([0, 1, 2]).to(getattr(torch, dtype))
         assert real.to(torch.complex64).tolist() == [complex(v) for v in real.tolist()]
+    for wide in (torch.complex128, torch.float64):  # into memory with holes
+        for narrow in (torch.int8, torch.bool, torch.float16):
+            x = (torch.arange(5000) % 7).to(narrow)
+            holes = torch.zeros(5000, 2, dtype=wide)
+            assert torch.equal(holes[:, 0].copy_(x), x.to(wide)) and not holes[:, 1].any()
     assert torch.tensor([0j, 1j, 1]).bool().tolist() == [False, True, True]
     with pytest.raises(RuntimeError, match="can't be cast"):
         torch.ones(2).add_(1j)

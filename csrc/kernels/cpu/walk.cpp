@@ -469,6 +469,9 @@ static void walk_loop(const Loop& loop, Inner inner, DType result, DType compute
     else parallel_for(loop.sizes[1], kGrain / loop.sizes[0], row_piece, &walk);
     return;
   }
+  for (int k = 0; k <= inputs; ++k) {  // the staging has room for items twice as wide
+    if (walk.convert[k] && walk.bytes[k] > 2 * widest) widest = walk.bytes[k] / 2;
+  }
   walk.tile = whole && !walk.streaming ? kGrain : kTileBytes / widest;
   if (loop.numel <= kGrain) piece(&walk, 0, loop.numel, 0);
   else parallel_for(loop.numel, kGrain, piece, &walk);
