@@ -57,6 +57,8 @@ class _ComplexToComplex(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], norm: str, inverse: bool) -> Tensor:
         ctx.settings = dims, norm, inverse
+        if len(dims) == 1:
+            return _called(numpy.fft.ifft if inverse else numpy.fft.fft, x, x.dtype, axis=dims[0], norm=norm)
         return _called(numpy.fft.ifftn if inverse else numpy.fft.fftn, x, x.dtype, axes=dims, norm=norm)
 
     @staticmethod
