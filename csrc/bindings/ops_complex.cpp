@@ -30,8 +30,10 @@ void add_special(const char* name) {
 
 template <Special op>
 void add_special_of_two(const char* name, const char* first, const char* second, unsigned where = kSpecial) {
-  add_op(keep(std::string(name) + "(Tensor|Scalar " + first + ", Tensor|Scalar " + second + ", *, Tensor? out=None) -> Tensor"),
-         +[](const Tensor& a, const Tensor& b, const Into& out) { return special(op, a, b, out); }, "", where);
+  auto function = +[](const Tensor& a, const Tensor& b, const Into& out) { return special(op, a, b, out); };
+  std::string n(name);  // one of the two may be a number
+  add_op(keep(n + "(Tensor " + first + ", Tensor|Scalar " + second + ", *, Tensor? out=None) -> Tensor"), function, "", where);
+  add_op(keep(n + "(Scalar " + first + ", Tensor " + second + ", *, Tensor? out=None) -> Tensor"), function, "", where);
 }
 
 template <Special op>
@@ -71,9 +73,9 @@ void add_special_functions() {
   add_special_of_two<Special::shifted_v>("shifted_chebyshev_polynomial_v", "input", "n"), add_special_of_two<Special::shifted_w>("shifted_chebyshev_polynomial_w", "input", "n");
   add_special_of_two<Special::hermite_h>("hermite_polynomial_h", "input", "n"), add_special_of_two<Special::hermite_he>("hermite_polynomial_he", "input", "n");
   add_special_of_two<Special::laguerre_l>("laguerre_polynomial_l", "input", "n"), add_special_of_two<Special::legendre_p>("legendre_polynomial_p", "input", "n");
-  add_op("xlog1py(Tensor|Scalar input, Tensor|Scalar other, *, Tensor? out=None) -> Tensor", +[](const Tensor& a, const Tensor& b, const Into& out) {
-    return binary(Binary::xlog1py, a, b, {}, out);
-  }, "input log(1 + other), and 0 where input is 0", kSpecial);
+  auto xlog1py = +[](const Tensor& a, const Tensor& b, const Into& out) { return binary(Binary::xlog1py, a, b, {}, out); };
+  add_op("xlog1py(Tensor input, Tensor|Scalar other, *, Tensor? out=None) -> Tensor", xlog1py, "input log(1 + other), and 0 where input is 0", kSpecial);
+  add_op("xlog1py(Scalar input, Tensor other, *, Tensor? out=None) -> Tensor", xlog1py, "", kSpecial);
   add_op("ndtr(Tensor input, *, Tensor? out=None) -> Tensor", +[](const Tensor& x, const Into& out) {
     Tensor wide = is_floating(x.dtype()) ? x : to_dtype(x, default_dtype());
     return mul(unary(Unary::erfc, wide * -0.70710678118654752440), wrapped_number(0.5), out);
@@ -85,7 +87,11 @@ void add_special_functions() {
   add_op("polygamma_(Tensor input, int n) -> Tensor", +[](Tensor& x, int64_t n) -> Tensor& { polygamma(n, x, Into::over(x)); return x; }, "", kMethod);
   add_op("mvlgamma(Tensor input, int p) -> Tensor", &mvlgamma, "The logarithm of the multivariate gamma function of dimension p.");
   add_op("multigammaln(Tensor input, int p) -> Tensor", &mvlgamma, "The logarithm of the multivariate gamma function of dimension p.", kSpecial);
-  add_op("mvlgamma_(Tensor input, int p) -> Tensor", +[](Tensor& x, int64_t p) -> Tensor& { return copy_(x, mvlgamma(x, p)); }, "", kMethod);
+  add_op("mvlgamma_(Tensor input, int p) -> Tensor", +[](Tensor& x, int64_t p) -> Tensor& {
+    Tensor y = mvlgamma(x, p);
+    check_cast("mvlgamma_", y.dtype(), x.dtype());
+    return copy_(x, y);
+  }, "", kMethod);
 }
 
 }  // namespace

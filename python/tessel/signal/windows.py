@@ -42,7 +42,7 @@ def _window(
         raise ValueError(f"{name}: is implemented for strided tensors only, got: {layout}")
     if dtype not in (_C.float32, _C.float64):
         raise ValueError(f"{name}: expects float32 or float64 dtypes, got: {dtype}")
-    y = _C.ones(M, dtype=dtype) if M < 1 else shape(_C.arange(M, dtype=_C.float64), M if sym else M + 1).to(dtype)
+    y = _C.ones(M, dtype=dtype) if M <= 1 else shape(_C.arange(M, dtype=_C.float64), M if sym else M + 1).to(dtype)
     return (y if device is None else y.to(device)).requires_grad_(requires_grad)
 
 
