@@ -42,9 +42,6 @@ _LAZY = {
     "set_printoptions": "_tensor_str:set_printoptions",
     "svd_lowrank": "_lowrank:svd_lowrank",
     "vmap": "func:vmap",
-    **{
-        name: f"_functions:{name}" for name in "frobenius_norm gradient nuclear_norm range unravel_index".split()
-    },
     **{name: f"_functions:{name}" for name in "frobenius_norm gradient nuclear_norm range unravel_index".split()},
     **{
         name: f"_spectral:{name}"
