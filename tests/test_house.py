@@ -39,9 +39,9 @@ def without_comments(text: str) -> str:
 
 
 CPU_KERNELS = sorted((KERNELS / "cpu").rglob("*.cpp")) + sorted((KERNELS / "cpu").rglob("*.h"))
-SHARED = [KERNELS / name for name in ("kernels.h", "functions.h", "loop.h", "philox.h")]
+SHARED = [KERNELS / name for name in ("kernels.h", "functions.h", "loop.h", "philox.h", "rare.h")]
 ALLOWED = re.compile(
-    r'"kernels/(kernels|functions|loop|philox)\.h"|"kernels/cpu/[\w/]+\.h"|"core/(parallel|dtype)\.h"|<[a-z0-9_/]+\.h>|TESSEL_HEADER\(.*\)'
+    r'"kernels/(kernels|functions|loop|philox|rare)\.h"|"kernels/cpu/[\w/]+\.h"|"core/(parallel|dtype)\.h"|<[a-z0-9_/]+\.h>|TESSEL_HEADER\(.*\)'
 )
 
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "ops/ops.h"
+#include "ops/complex.h"
 
 namespace tessel {
 

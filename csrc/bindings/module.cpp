@@ -4,7 +4,7 @@
 #include "bindings/absent.h"
 #include "bindings/autograd.h"
 #include "bindings/interop.h"
-#include "bindings/registry.h"
+#include "bindings/rare.h"
 #include "bindings/tensor.h"
 #include "bindings/types.h"
 #include "ops/run.h"

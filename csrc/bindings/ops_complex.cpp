@@ -1,5 +1,5 @@
 // Complex numbers in Python, and the special functions.
-#include "bindings/registry.h"
+#include "bindings/rare.h"
 
 namespace tessel::python {
 

@@ -1,5 +1,5 @@
 // Elementwise ops in Python: function, method, in-place method, out=.
-#include "bindings/registry.h"
+#include "bindings/rare.h"
 
 namespace tessel::python {
 
@@ -165,8 +165,8 @@ void add_activations() {
 }  // namespace
 
 void bind_elementwise() {
-  add_unary<Unary::neg>("neg"), add_unary<Unary::neg>("negative"), add_unary<Unary::abs>("abs"), add_unary<Unary::abs>("absolute"), add_unary<Unary::sign>("sign"), add_unary<Unary::sgn>("sgn");
-  add_unary<Unary::angle>("angle", false), add_unary<Unary::conj>("conj_physical");
+  add_unary<Unary::neg>("neg"), add_unary<Unary::neg>("negative"), add_unary<Unary::abs>("abs"), add_unary<Unary::abs>("absolute"), add_unary<Unary::sign>("sign"), add_unary<kSgn>("sgn");
+  add_unary<kAngle>("angle", false), add_unary<kConj>("conj_physical");
   add_unary<Unary::square>("square"), add_unary<Unary::reciprocal>("reciprocal"), add_unary<Unary::sqrt>("sqrt"), add_unary<Unary::rsqrt>("rsqrt");
   add_unary<Unary::exp>("exp"), add_unary<Unary::exp2>("exp2"), add_unary<Unary::expm1>("expm1");
   add_unary<Unary::log>("log"), add_unary<Unary::log2>("log2"), add_unary<Unary::log10>("log10"), add_unary<Unary::log1p>("log1p");

@@ -1,5 +1,5 @@
 // torch._foreach_*: one op over every tensor of a list, its loop in the engine.
-#include "bindings/registry.h"
+#include "bindings/rare.h"
 
 namespace tessel::python {
 

@@ -1,6 +1,6 @@
 // What tensors have from before dtypes and from kinds of tensors that are not there: old constructors and storages,
 // functions of Python's numbers, what a dense tensor answers to calls meant for other kinds; frexp and histogram.
-#include "bindings/registry.h"
+#include "bindings/rare.h"
 
 namespace tessel::python {
 

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "bindings/registry.h"
+#include "ops/complex.h"
 
 namespace tessel::python {
 

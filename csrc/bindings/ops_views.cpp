@@ -1,5 +1,6 @@
 // Views, shapes, joining and arranging in Python.
 #include "bindings/registry.h"
+#include "ops/complex.h"
 
 namespace tessel::python {
 

@@ -1,5 +1,5 @@
 // The argument parser and the callable objects behind every op in Python: hand-written vectorcall, no pybind11.
-#include "bindings/registry.h"
+#include "bindings/rare.h"
 
 #include <structmember.h>
 #include <structseq.h>

@@ -24,7 +24,6 @@ enum Where : unsigned {
   kPrivate = 8,    // tessel._C._ops.name, for tessel's own Python code
   kLinalg = 16,    // tessel._C._linalg.name, from which tessel.linalg takes it
   kOptim = 32,     // tessel._C._optim.name, for tessel.optim and clipping
-  kSpecial = 64,   // tessel._C._special.name, from which tessel.special takes it
   kBoth = kFunction | kMethod,
 };
 
@@ -132,9 +131,6 @@ std::string named_after(const std::string& op, const std::string& message);
 
 // ---- the rooms: each binds its family (ops_<room>.cpp)
 void bind_elementwise();
-void bind_complex();
-void bind_foreach();
-void bind_legacy();
 void bind_creation();
 void bind_random();
 void bind_reduce();

@@ -1,6 +1,7 @@
 // tessel.Tensor: a hand-written type object. The same tensor is the same Python object; a wrapper with state of its own
 // (a __dict__, weak references, a subclass) lives as long as its tensor.
 #include "bindings/tensor.h"
+#include "ops/complex.h"
 
 #include <cstring>
 

@@ -66,15 +66,6 @@ template <> struct Function<Unary::sign> : Numbers {
   template <class V> static TESSEL_FN V grad(V, V, V, const Params&) { return V(0); }
 };
 
-// Of complex numbers these are kernels of their own; here they are what remains of them on the real line.
-template <> struct Function<Unary::sgn> : Function<Unary::sign> {};
-template <> struct Function<Unary::conj> : Function<Unary::copy> {};
-template <> struct Function<Unary::angle> : Reals {
-  static constexpr Reads reads = kNothing;
-  template <class V> static TESSEL_FN V value(V x, const Params&) { return select(lt(x, V(0)), V(kPi), select(eq(x, x), V(0), x)); }
-  template <class V> static TESSEL_FN V grad(V, V, V, const Params&) { return V(0); }
-};
-
 template <> struct Function<Unary::reciprocal> : Reals, Narrow {
   static constexpr Reads reads = kY;
   template <class V> static TESSEL_FN V value(V x, const Params&) { return V(1) / x; }

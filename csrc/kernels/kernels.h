@@ -17,10 +17,8 @@ enum class Unary : uint8_t {
   relu, leaky_relu, elu, celu, selu, silu, gelu, gelu_tanh, softplus, hardtanh, hardsigmoid, hardswish, mish,
   logsigmoid, softsign, tanhshrink, softshrink, hardshrink, threshold, relu6, clamp, nan_to_num, round_decimals,
   bitwise_not, logical_not, isnan, isinf, isfinite, isposinf, isneginf, signbit, deg2rad, rad2deg, i0, positive,
-  i1, trigamma, angle, sgn, conj, count                     // sgn and conj of complex numbers
+  i1, trigamma, count
 };
-// `compute` is complex64 or complex128 where an operand is complex: then abs and angle give reals, and there is what
-// kernels/cpu/complex.cpp names.
 enum class Binary : uint8_t {
   add, sub, mul, div, floor_divide, trunc_divide, remainder, fmod, pow, atan2, hypot, maximum, minimum, fmax, fmin,
   eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor, bitwise_and, bitwise_or, bitwise_xor,
@@ -32,15 +30,6 @@ enum class Ternary : uint8_t {
   count
 };
 // The derivative of a unary function from (x, y, dy); the codes are Unary's.
-
-// Functions that are rare and long: reals of any dtype, computed in float64. Of one operand, then of two: zeta(s, q),
-// polygamma(n, x), gammainc(a, x) and gammaincc(a, x), the polynomial of degree n at x given as (x, n).
-enum class Special : uint8_t {
-  airy_ai, bessel_j0, bessel_j1, bessel_y0, bessel_y1, entr, erfcx, i0e, i1, i1e, k0, k1, log_ndtr, ndtri, scaled_k0, scaled_k1,
-  spherical_j0,
-  zeta, polygamma, gammainc, gammaincc, chebyshev_t, chebyshev_u, chebyshev_v, chebyshev_w, shifted_t, shifted_u, shifted_v, shifted_w,
-  hermite_h, hermite_he, laguerre_l, legendre_p, count
-};
 
 struct Params { double s[4]; };  // scalars that belong to the function: slope, alpha, bounds, ...
 
@@ -464,7 +453,6 @@ struct Kernels {
   void (*unary_backward)(Unary op, const Loop& loop, DType compute, const Params& params);  // operands dx, x, y, dy
   void (*binary)(Binary op, const Loop& loop, DType compute, const Params& params);
   void (*ternary)(Ternary op, const Loop& loop, DType compute, const Params& params);
-  void (*special)(Special op, const Loop& loop);
   int64_t (*reduce_scratch)(const ReduceArgs& args);
   void (*reduce)(const ReduceArgs& args, void* scratch);
   void (*scan)(const ScanArgs& args);

@@ -1,6 +1,8 @@
 // The derivatives of binary and ternary functions, and which of their values each reads.
 #include "ops/algebra.h"
 
+#include "ops/complex.h"
+
 namespace tessel {
 
 namespace {

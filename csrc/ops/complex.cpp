@@ -1,9 +1,14 @@
 // Complex numbers: their parts as views of the same memory, building them from parts, and how functions of them are
 // differentiated.
 #include "ops/algebra.h"
-#include "ops/ops.h"
+#include "ops/complex.h"
 
 namespace tessel {
+
+const RareKernels& rare_kernels(const char* op, const Tensor& x) {
+  if (!x.device().is_cpu()) fail<NotImplementedError>(op, ": not there yet for tensors on ", device_name(x.device()));
+  return rare_kernels();
+}
 
 // ---- parts
 
@@ -73,9 +78,9 @@ Tensor imag(const Tensor& x) {
   return select(view_as_real(x), -1, 1);
 }
 
-Tensor conj(const Tensor& x) { return is_complex(x.dtype()) ? unary(Unary::conj, x) : x; }
+Tensor conj(const Tensor& x) { return is_complex(x.dtype()) ? unary(kConj, x) : x; }
 
-Tensor sgn(const Tensor& x) { return unary(is_complex(x.dtype()) ? Unary::sgn : Unary::sign, x); }
+Tensor sgn(const Tensor& x) { return unary(is_complex(x.dtype()) ? kSgn : Unary::sign, x); }
 
 // A view of another dtype than its base, as a strided part of it, in either's own elements.
 Tensor part_of(const Tensor& whole, const Portion& part) {
@@ -139,11 +144,12 @@ Tensor polar(const Tensor& size, const Tensor& angle, const Into& into) {
 // ---- derivatives: the gradient of a real loss is dL/dRe + i dL/dIm
 
 bool unary_takes_complex(Unary op) {
+  if (op >= Unary::count) return true;
   switch (op) {
     using enum Unary;
     case copy: case positive: case neg: case abs: case square: case reciprocal: case sqrt: case rsqrt: case exp: case exp2: case expm1:
     case log: case log2: case log10: case log1p: case sin: case cos: case tan: case asin: case acos: case atan: case sinh: case cosh: case tanh:
-    case asinh: case acosh: case atanh: case sigmoid: case silu: case sinc: case angle: case sgn: case conj:
+    case asinh: case acosh: case atanh: case sigmoid: case silu: case sinc:
     case logical_not: case isnan: case isinf: case isfinite:
       return true;
     default: return false;
@@ -161,31 +167,27 @@ bool binary_takes_complex(Binary op) {
 bool ternary_takes_complex(Ternary op) { return op == Ternary::where || op == Ternary::lerp || op == Ternary::addcmul || op == Ternary::addcdiv; }
 
 int complex_uses(Unary op) {
-  switch (op) {
-    case Unary::abs: case Unary::angle: case Unary::sgn: case Unary::acosh: return kUsesX;
-    case Unary::conj: return 0;
-    default: return unary_uses(op);
-  }
+  if (op == kConj) return 0;
+  return op == Unary::abs || op == kAngle || op == kSgn || op == Unary::acosh ? kUsesX : unary_uses(op);
 }
 
 // Of a holomorphic f the gradient is dy conj(f'(x)): what the real formula, linear in dy, makes of conj(dy), conjugated.
 Tensor complex_derivative(Unary op, const Tensor& x, const Tensor& y, const Tensor& dy, const Params& params) {
   Tensor none = wrapped_number(0.0);
-  switch (op) {
-    case Unary::copy: case Unary::positive: return dy;
-    case Unary::conj: return conj(dy);
-    case Unary::abs: return dy * sgn(x);
-    case Unary::angle: {  // (re d im - im d re) / |x|^2, and 0 at 0
-      Tensor size = abs(x), turned = x * wrapped_number(std::complex<double>(0, 1));
-      return where(eq(size, none), none, turned * (dy / square(size)));
-    }
-    case Unary::sgn: {  // what is across the direction of x, divided by |x|
-      Tensor size = abs(x), direction = sgn(x);
-      return where(eq(size, none), none, (dy - direction * real(conj(direction) * dy)) / size);
-    }
-    case Unary::acosh: return conj(conj(dy) / (sqrt(x + 1.0) * sqrt(x - 1.0)));  // the branches of the two roots are acosh's
-    default: return conj(unary_algebra(op, x, y, conj(dy), params));
+  if (op == Unary::copy) return dy;
+  if (op == kConj) return conj(dy);
+  if (op == Unary::abs) return dy * sgn(x);
+  if (op == kAngle) {  // (re d im - im d re) / |x|^2, and 0 at 0
+    Tensor size = abs(x), turned = x * wrapped_number(std::complex<double>(0, 1));
+    return where(eq(size, none), none, turned * (dy / square(size)));
   }
+  if (op == kSgn) {  // what is across the direction of x, divided by |x|
+    Tensor size = abs(x), direction = sgn(x);
+    return where(eq(size, none), none, (dy - direction * real(conj(direction) * dy)) / size);
+  }
+  // The branches of the two roots are acosh's.
+  if (op == Unary::acosh) return conj(conj(dy) / (sqrt(x + 1.0) * sqrt(x - 1.0)));
+  return conj(unary_algebra(op, x, y, conj(dy), params));
 }
 
 Grads conjugated(Grads grads) {

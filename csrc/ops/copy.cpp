@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "core/parallel.h"
-#include "ops/ops.h"
+#include "ops/complex.h"
 #include "ops/run.h"
 
 namespace tessel {
@@ -14,6 +14,7 @@ void copy_elements(const char* name, const Tensor& y, const Tensor& x) {
     NoGrad no_grad;
     return copy_elements(name, y, y.dtype() == DType::bool_ ? ne(detach(x), wrapped_number(0)) : select(alias_as_real(x), -1, 0));
   }
+  if (is_complex(y.dtype()) && y.dtype() != x.dtype()) rare_kernels(name, y);
   bool to_bool = y.dtype() == DType::bool_ && x.dtype() != DType::bool_;
   DType compute = compute_type(to_bool || is_floating(x.dtype()) ? x.dtype() : promote(x.dtype(), y.dtype()));
   if (is_floating(x.dtype()) && is_integral(y.dtype()) && item_size(y.dtype()) == 8) compute = DType::float64;

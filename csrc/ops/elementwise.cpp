@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "ops/algebra.h"
-#include "ops/ops.h"
+#include "ops/complex.h"
 #include "ops/run.h"
 
 namespace tessel {
@@ -27,12 +27,12 @@ struct Description {
 };
 
 constexpr auto kUnary = [] {
-  std::array<Description, static_cast<size_t>(Unary::count)> t{};
+  std::array<Description, static_cast<size_t>(kUnaryCount)> t{};
   auto set = [&t](Unary op, const char* name, Gives gives, bool takes_bool = true) { t[static_cast<size_t>(op)] = {name, gives, takes_bool}; };
   using enum Unary;
   using enum Gives;
   set(copy, "copy", same), set(positive, "positive", same, false), set(neg, "neg", same, false), set(abs, "abs", same), set(sign, "sign", same);
-  set(angle, "angle", real), set(sgn, "sgn", same), set(conj, "conj", same);
+  set(kAngle, "angle", real), set(kSgn, "sgn", same), set(kConj, "conj", same);
   set(square, "square", same), set(reciprocal, "reciprocal", real), set(sqrt, "sqrt", real), set(rsqrt, "rsqrt", real);
   set(exp, "exp", real), set(exp2, "exp2", real), set(expm1, "expm1", real);
   set(log, "log", real), set(log2, "log2", real), set(log10, "log10", real), set(log1p, "log1p", real);
@@ -146,7 +146,13 @@ Tensor unary(Unary op, const Tensor& x, const Params& params, const Into& into) 
   const Description& description = describe(op);
   const char* name = description.name;
   const bool in_complex = is_complex(x.dtype());
-  if (op == Unary::sgn && !in_complex) return unary(Unary::sign, x, params, into);
+  if (!in_complex && op >= Unary::count) {  // what remains of them on the real line
+    if (op == kSgn) return unary(Unary::sign, x, params, into);
+    if (op == kConj) return unary(Unary::copy, x, params, into);
+    Tensor wide = is_floating(x.dtype()) ? x : to_dtype(x, default_dtype());
+    Tensor turned = where(lt(wide, wrapped_number(0)), wrapped_number(3.14159265358979323846), wrapped_number(0.0));
+    return where(isnan(wide), wide, to_dtype(turned, wide.dtype()), into);
+  }
   if (op == Unary::positive && in_complex) return unary(Unary::copy, x, params, into);
   check_complex(name, unary_takes_complex(op), x.dtype());
   if (x.dtype() == DType::bool_ && !description.takes_bool)
@@ -155,7 +161,7 @@ Tensor unary(Unary op, const Tensor& x, const Params& params, const Into& into) 
   if (op == Unary::square && x.dtype() == DType::bool_) return unary(op, to_dtype(x, DType::int64), params, into);  // a power, whose exponent is an integer
   if (op == Unary::bitwise_not) check_type(!is_floating(x.dtype()), name, ": not defined for ", x.dtype(), " tensors, only for integers and bool");
   DType type = gives(description, x.dtype());
-  if (in_complex && (op == Unary::abs || op == Unary::angle)) {
+  if (in_complex && (op == Unary::abs || op == kAngle)) {
     check(into.kind != Into::inplace, name, "_: In-place ", name, " is not supported for complex tensors.");
     type = real_dtype(type);
   }
@@ -170,7 +176,8 @@ Tensor unary(Unary op, const Tensor& x, const Params& params, const Into& into) 
   Tensor kept = before_write(x, into, wanted && (uses & kUsesX));
   DType compute = compute_type(description.gives == Gives::boolean || in_complex ? x.dtype() : type);
   if (description.gives == Gives::rounded && !is_floating(x.dtype())) op = Unary::copy;
-  run(name, y, y.numel(), kernels(y).unary, op, plan({&y, &x}), compute, params);
+  if (in_complex && op != Unary::copy) run(name, y, y.numel(), rare_kernels(name, y).complex_unary, op, plan({&y, &x}), compute);
+  else run(name, y, y.numel(), kernels(y).unary, op, plan({&y, &x}), compute, params);
   if (into) y.bump_version(writer_name(name));
 
   if (Node* node = wanted ? record_result(name, y, into, {x}) : nullptr)
@@ -214,7 +221,8 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b, const Params& params,
   bool wanted = (a->grad || b->grad || a->base || b->base) && description.gives != Gives::boolean && wants_grad({a, b});
   int uses = wanted ? binary_uses(op, a.requires_grad(), b.requires_grad()) : 0;
   Tensor kept_a = wanted ? before_write(a, into, uses & kUsesX) : Tensor(), kept_b = wanted ? before_write(b, into, uses & kUsesB) : Tensor();
-  run(name, y, y.numel(), kernels(y).binary, op, plan({&y, &a, &b}), compute_type(description.gives == Gives::real ? type : common), params);
+  auto kernel = is_complex(common) ? rare_kernels(name, y).complex_binary : kernels(y).binary;
+  run(name, y, y.numel(), kernel, op, plan({&y, &a, &b}), compute_type(description.gives == Gives::real ? type : common), params);
   if (into) y.bump_version(writer_name(name));
 
   if (Node* node = wanted ? record_result(name, y, into, {a, b}) : nullptr) {
@@ -271,7 +279,8 @@ Tensor ternary(Ternary op, const Tensor& a, const Tensor& b, const Tensor& c, co
   bool wanted = wants_grad({a, b, c});
   int uses = wanted ? ternary_uses(op) : 0;
   Tensor kept_a = before_write(a, into, wanted && (uses & kUsesX)), kept_b = before_write(b, into, wanted && (uses & kUsesB)), kept_c = before_write(c, into, wanted && (uses & kUsesC));
-  run(name, y, y.numel(), kernels(y).ternary, op, plan({&y, &a, &b, &c}), compute_type(type), params);
+  auto kernel = is_complex(type) ? rare_kernels(name, y).complex_ternary : kernels(y).ternary;
+  run(name, y, y.numel(), kernel, op, plan({&y, &a, &b, &c}), compute_type(type), params);
   if (into) y.bump_version(writer_name(name));
   if (Node* node = wanted ? record_result(name, y, into, {a, b, c}) : nullptr)
     node->backward = [op, params, a = (uses & kUsesX) ? Saved(kept_a) : Saved(), b = (uses & kUsesB) ? Saved(kept_b) : Saved(), c = (uses & kUsesC) ? Saved(kept_c) : Saved()](const Tensor& dy, Needs needs) -> Grads {

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/ops.h"
+#include "ops/complex.h"
 
 namespace tessel {
 

@@ -2,6 +2,8 @@
 // broadcast against each other, and their dimensions stand where they stood, or in front where others lie between them.
 #include "ops/indexing.h"
 
+#include "ops/complex.h"
+
 #include "ops/run.h"
 
 namespace tessel {

@@ -1,5 +1,6 @@
 // Masks: where they are set, and reading, filling and writing there.
 #include "ops/indexing.h"
+#include "ops/complex.h"
 #include "ops/run.h"
 
 namespace tessel {
@@ -60,7 +61,8 @@ Tensor& masked_fill_(Tensor& x, const Tensor& mask, const Tensor& value) {
   check_inplace("masked_fill_", x);
   Tensor wide = broadcast_alias(mask->storage == x->storage ? clone(detach(mask)) : mask, x.sizes());
   Tensor fill = to_dtype(detach(value), x.dtype());
-  if (x.numel()) run("masked_fill_", x, x.numel(), kernels(x).ternary, Ternary::where, plan({&x, &wide, &fill, &x}), compute_type(x.dtype()), Params{});
+  auto kernel = is_complex(x.dtype()) ? rare_kernels("masked_fill_", x).complex_ternary : kernels(x).ternary;
+  if (x.numel()) run("masked_fill_", x, x.numel(), kernel, Ternary::where, plan({&x, &wide, &fill, &x}), compute_type(x.dtype()), Params{});
   x.bump_version("masked_fill_");
   if (Node* node = wants_grad({x, value}) ? record_inplace("masked_fill_", x, {x, value}) : nullptr)
     node->backward = [mask = Saved(mask)](const Tensor& dy, Needs needs) -> Grads {

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "ops/epilogue.h"
+#include "ops/complex.h"
 #include "ops/run.h"
 
 namespace tessel {

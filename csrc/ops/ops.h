@@ -96,7 +96,6 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b, const Params& params 
 Tensor ternary(Ternary op, const Tensor& a, const Tensor& b, const Tensor& c, const Params& params = {}, const Into& into = {});
 const char* unary_name(Unary op);
 const char* binary_name(Binary op);
-Params factor(Scalar value);   // of add_scaled, addcmul and addcdiv
 
 inline Tensor neg(const Tensor& x) { return unary(Unary::neg, x); }
 inline Tensor abs(const Tensor& x) { return unary(Unary::abs, x); }
@@ -154,29 +153,6 @@ inline Tensor operator-(const Tensor& a, double b) { return sub(a, wrapped_numbe
 inline Tensor operator/(const Tensor& a, double b) { return div(a, Scalar(b)); }
 
 Tensor glu(const Tensor& x, int64_t dim);
-// Functions in kernels.h's list Special; without a derivative where PyTorch has none.
-Tensor special(Special op, const Tensor& x, const Into& into = {});
-Tensor special(Special op, const Tensor& a, const Tensor& b, const Into& into = {});
-
-// ---- complex numbers
-Tensor view_as_real(const Tensor& x);       // the same memory, with a last dimension of the two parts
-Tensor view_as_complex(const Tensor& x);
-Tensor alias_as_real(const Tensor& x);      // view_as_real without history
-Tensor real(const Tensor& x);               // a view of the parts; a real tensor itself
-Tensor imag(const Tensor& x);
-Tensor conj(const Tensor& x);               // a real tensor itself
-Tensor sgn(const Tensor& x);                // x / |x|
-Tensor complex(const Tensor& re, const Tensor& im, const Into& into = {});
-Tensor polar(const Tensor& size, const Tensor& angle, const Into& into = {});
-// The part of `whole` that a view is, whose dtype may be that of the numbers' parts, and its derivative; in the view's elements.
-struct Portion {
-  DType dtype;
-  Dims sizes, strides;
-  int64_t offset;
-};
-Tensor part_of(const Tensor& whole, const Portion& part);
-std::function<Grads(const Tensor&, Needs)> part_derivative(const Tensor& base, const Portion& part);
-
 Tensor prelu(const Tensor& x, const Tensor& w);       // w: one slope, or one for each channel (dimension 1)
 Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generator& generator, const Into& into = {});
 

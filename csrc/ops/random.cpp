@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "core/parallel.h"
-#include "ops/ops.h"
+#include "ops/complex.h"
 #include "ops/run.h"
 
 namespace tessel {

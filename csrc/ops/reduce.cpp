@@ -1,6 +1,8 @@
 // Reductions over any dimensions: sums, products, counts, norms, moments. The extremes stand in extremes.cpp.
 #include "ops/reduce.h"
 
+#include "ops/complex.h"
+
 #include <cmath>
 
 namespace tessel {

@@ -1,5 +1,6 @@
 // Running sums, products, extremes and logsumexps along one dimension.
 #include "ops/reduce.h"
+#include "ops/complex.h"
 
 #include <cfloat>
 

@@ -1,6 +1,6 @@
 // Special functions: reals of any dtype, computed in float64. Most have no derivative in PyTorch: a graph may be built
 // through them and raises where it is run.
-#include "ops/ops.h"
+#include "ops/complex.h"
 #include "ops/run.h"
 
 namespace tessel {
@@ -73,7 +73,7 @@ Tensor special(Special op, const Tensor& x, const Into& into) {
   check(into.kind != Into::out || !wants_grad({x}), name, ": functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.");
   Tensor kept = into.kind == Into::inplace && wants_grad({x}) ? clone(x) : x;
   Tensor y = destination(name, into, x.sizes(), type, x);
-  run(name, y, y.numel() * 32, kernels(y).special, op, plan({&y, &x}));
+  run(name, y, y.numel() * 32, rare_kernels(name, y).special, op, plan({&y, &x}));
   if (into) y.bump_version(name);
   if (Node* node = into.kind == Into::inplace ? record_inplace(name, y, {x}) : record(name, y, {x}))
     node->backward = [op, x = Saved(kept), y = SavedOutput(y)](const Tensor& dy, Needs) -> Grads { return {derivative(op, x(), y(), dy)}; };
@@ -88,7 +88,7 @@ Tensor special(Special op, const Tensor& a, const Tensor& b, const Into& into) {
   bool writes_b = into.kind == Into::inplace && into.tensor->is_same(b);
   Tensor kept_a = into.kind == Into::inplace && wants_grad({a, b}) ? clone(a) : a, kept_b = writes_b && wants_grad({a, b}) ? clone(b) : b;
   Tensor y = destination(name, into, sizes, type, a.sizes() == sizes ? a : b);
-  run(name, y, y.numel() * 64, kernels(y).special, op, plan({&y, &a, &b}));
+  run(name, y, y.numel() * 64, rare_kernels(name, y).special, op, plan({&y, &a, &b}));
   if (into) y.bump_version(name);
   Node* node = nullptr;
   if (into.kind == Into::inplace) {  // what is overwritten comes first in a record

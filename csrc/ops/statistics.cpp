@@ -1,5 +1,5 @@
 // What is composed of differences, sums and products: diff, the trapezoidal rule, covariance and correlation.
-#include "ops/ops.h"
+#include "ops/complex.h"
 
 namespace tessel {
 

@@ -1,6 +1,8 @@
 // Elementwise functions of complex numbers. Sums, products and comparisons are loops over pairs in their own precision;
 // everything with an exponential or a root in it is computed in double by the C library, one number at a time.
-#include "kernels/cpu/entries.h"
+#include "kernels/cpu/complex.h"
+
+#include "kernels/cpu/rare.h"
 #include "kernels/cpu/walk.h"
 
 namespace tessel::TESSEL_TARGET {
@@ -203,11 +205,11 @@ void complex_unary(Unary op, const Loop& loop, DType compute) {
   const bool single = compute == DType::complex64;
   const DType real = single ? DType::float32 : DType::float64;
   const Params params = {{double(int(op))}};
+  if (op == kConj) return walk(loop, single ? conj<float> : conj<double>, compute, compute, params);
+  if (op == kAngle) return walk(loop, single ? angle<float> : angle<double>, real, compute, params);
   switch (op) {
     case Unary::neg: return walk(loop, single ? neg<float> : neg<double>, compute, compute, params);
-    case Unary::conj: return walk(loop, single ? conj<float> : conj<double>, compute, compute, params);
     case Unary::abs: return walk(loop, single ? abs<float> : abs<double>, real, compute, params);
-    case Unary::angle: return walk(loop, single ? angle<float> : angle<double>, real, compute, params);
     case Unary::logical_not: case Unary::isnan: case Unary::isinf: case Unary::isfinite:
       return walk(loop, single ? ask<float> : ask<double>, DType::bool_, compute, params);
     default: return walk(loop, single ? map_all<float> : map_all<double>, compute, compute, params);

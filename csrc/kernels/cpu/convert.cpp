@@ -1,6 +1,8 @@
 // Conversions between arrays: eight plain types directly, the 16-bit floats by way of float.
 #include "kernels/cpu/convert.h"
 
+#include "kernels/cpu/complex.h"
+
 namespace tessel::TESSEL_TARGET {
 namespace {
 

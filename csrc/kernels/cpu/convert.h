@@ -7,10 +7,8 @@ namespace tessel::TESSEL_TARGET {
 constexpr int kItemBytes[kDTypes] = {1, 1, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16};
 inline int item_bytes(DType dtype) { return kItemBytes[int(dtype)]; }
 
-template <class T> struct Complex { T re, im; };
-
 // n elements, both arrays contiguous and apart. Floats go to integers as C converts them, to bool as x != 0.
 using Convert = void (*)(void* to, const void* from, int64_t n);
-Convert converter(DType to, DType from);  // null for the same dtype, and from complex to real
+Convert converter(DType to, DType from);  // null for the same dtype, and between complex and real
 
 }  // namespace tessel::TESSEL_TARGET

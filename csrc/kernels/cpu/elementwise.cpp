@@ -11,12 +11,10 @@ constexpr auto kTernary = make_table<Ternary, Function, 3>(Count<int(Ternary::co
 }  // namespace
 
 void binary(Binary op, const Loop& loop, DType compute, const Params& params) {
-  if (compute >= DType::complex64) return complex_binary(op, loop, compute, params);
   walk(loop, kBinary.row[int(op)], compute, params);
 }
 
 void ternary(Ternary op, const Loop& loop, DType compute, const Params& params) {
-  if (compute >= DType::complex64) return complex_ternary(op, loop, compute, params);
   walk(loop, kTernary.row[int(op)], compute, params);
 }
 

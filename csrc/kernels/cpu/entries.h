@@ -10,12 +10,6 @@ void unary(Unary op, const Loop& loop, DType compute, const Params& params);
 void unary_backward(Unary op, const Loop& loop, DType compute, const Params& params);
 void binary(Binary op, const Loop& loop, DType compute, const Params& params);
 void ternary(Ternary op, const Loop& loop, DType compute, const Params& params);
-// complex.cpp: the same for complex numbers
-void complex_unary(Unary op, const Loop& loop, DType compute);
-void complex_binary(Binary op, const Loop& loop, DType compute, const Params& params);
-void complex_ternary(Ternary op, const Loop& loop, DType compute, const Params& params);
-// special.cpp
-void special(Special op, const Loop& loop);
 // reduce.cpp, scan.cpp
 int64_t reduce_scratch(const ReduceArgs& args);
 void reduce(const ReduceArgs& args, void* scratch);

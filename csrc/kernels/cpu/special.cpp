@@ -1,7 +1,7 @@
 // Functions that are rare and long: Bessel's and Airy's, the scaled error function, the normal distribution's logarithm
 // and inverse, zeta and the incomplete gamma functions, orthogonal polynomials. All in double, one number at a time.
-#include "kernels/cpu/entries.h"
 #include "kernels/cpu/math.h"
+#include "kernels/cpu/rare.h"
 #include "kernels/cpu/walk.h"
 
 namespace tessel::TESSEL_TARGET {

@@ -12,7 +12,6 @@ constinit const Kernels table = {
     .unary_backward = unary_backward,
     .binary = binary,
     .ternary = ternary,
-    .special = special,
     .reduce_scratch = reduce_scratch,
     .reduce = reduce,
     .scan = scan,

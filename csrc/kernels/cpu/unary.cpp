@@ -12,7 +12,6 @@ constexpr auto kUnary = make_table<Unary, Function, 1>(Count<int(Unary::count)>:
 
 void unary(Unary op, const Loop& loop, DType compute, const Params& params) {
   if (op == Unary::copy) return copy(loop);
-  if (compute >= DType::complex64) return complex_unary(op, loop, compute);
   walk(loop, kUnary.row[int(op)], compute, params);
 }
 

@@ -75,7 +75,6 @@ constexpr Launchers launchers() {
 }
 
 inline void call(const char* what, const Launchers& row, const Loop& loop, DType compute, const Params& params) {
-  if (compute >= DType::complex64) throw std::runtime_error(std::string("cuda: ") + what + ": complex numbers are not there yet");
   Launcher f = row.of[compute == DType::float32 ? 0 : compute == DType::float64 ? 1 : compute == DType::int32 ? 2 : 3];
   if (!f) throw std::runtime_error(std::string("cuda: ") + what + ": not defined for this dtype");
   f(loop, compute, params);
