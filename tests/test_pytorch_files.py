@@ -233,3 +233,38 @@ def test_classes_that_the_user_trusts():
         assert serialization.get_safe_globals() == [Settings]
         assert torch.load(archive(data))["settings"].rate == 3
     assert serialization.get_safe_globals() == []
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_s40_early_stopping_goes_on_counting_when_resumed(mode, tmp_path):
+    from tessel.utils.early_stopping import EarlyStopping
+
+    sign = 1 if mode == "min" else -1
+    metrics = [sign * value for value in (3.0, 2.0, 1.95, 2.5, float("nan"), 1.0)]
+
+    def make():
+        model = nn.Linear(1, 1)
+        return model, EarlyStopping(patience=3, min_delta=0.1, mode=mode, model=model)
+
+    def run(model, stopping, first, last):
+        for epoch in range(first, last):
+            with torch.no_grad():
+                model.weight.fill_(float(epoch))
+            if stopping.step(torch.tensor(metrics[epoch])):
+                return epoch
+        return None
+
+    model, stopping = make()
+    assert run(model, stopping, 0, 6) == 4 and stopping.best_epoch == 1 and stopping.best == sign * 2
+    stopping.restore()
+    assert model.weight.item() == 1
+    model, stopping = make()
+    assert run(model, stopping, 0, 3) is None and stopping.bad_epochs == 1
+    torch.save(stopping.state_dict(), tmp_path / "stopping.pt")
+    model, stopping = make()
+    stopping.load_state_dict(torch.load(tmp_path / "stopping.pt"))
+    assert run(model, stopping, 3, 6) == 4
+    stopping.restore()
+    assert model.weight.item() == 1
+    with pytest.raises(ValueError, match="mode"):
+        EarlyStopping(mode="best")

@@ -157,6 +157,9 @@ KNOWN = {
     "_profile_start": "() -> None",
     "_profile_stop": "() -> list[tuple[str, list[_int], str, str, _int, _int, _int]]",
     "_registry": "() -> list[tuple[str, str, str]]",
+    "_autocast_nesting": "(change: _int) -> _int",
+    "_autocast_state": "(cuda: _bool) -> tuple[_bool, dtype]",
+    "_set_autocast_state": "(cuda: _bool, enabled: _bool, dtype: dtype) -> None",
     "_set_thread_generator": "(generator: Generator | None) -> Generator | None",
 }
 

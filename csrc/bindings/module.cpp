@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/absent.h"
+#include "bindings/autocast.h"
 #include "bindings/autograd.h"
 #include "bindings/interop.h"
 #include "bindings/rare.h"
@@ -25,6 +26,7 @@ PYBIND11_MODULE(_C, m) {
     bind_tensor(m.ptr());
     bind_types(m.ptr());
     bind_autograd(m.ptr());
+    bind_autocast(m.ptr());
     bind_memory(m.ptr());
     bind_elementwise();
     bind_complex();

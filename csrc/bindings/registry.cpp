@@ -9,6 +9,8 @@
 #include <map>
 #include <memory>
 
+#include "bindings/autocast.h"
+
 namespace tessel::python {
 
 namespace {
@@ -44,6 +46,7 @@ struct Family {
   std::vector<Overload> overloads;
   bool is_method = false;
   bool shows_out = false;  // its signature for people names the out= that every function takes
+  Precision precision = Precision::given;  // inside an autocast
 };
 
 struct OpObject {
@@ -357,7 +360,14 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
     for (Overload& o : family.overloads) {
       if (!o.parsed) [[unlikely]] parse(o, family.name);
       if (!match(o, family.is_method, args, nargs, kwnames, m, nullptr)) continue;
-      PyObject* result = expect(o.caller(o.function, m.slots));
+      PyObject* result;
+      if (autocasting.load(std::memory_order_relaxed) && family.precision != Precision::given && !m.out) [[unlikely]] {
+        Autocast cast;
+        cast.apply(family.precision, m.slots, static_cast<int>(o.parameters.size()));
+        result = expect(o.caller(o.function, m.slots));
+      } else {
+        result = expect(o.caller(o.function, m.slots));
+      }
       if (o.result_type && PyTuple_CheckExact(result)) {
         PyObject* named = PyStructSequence_New(o.result_type);
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(result); ++i) PyStructSequence_SetItem(named, i, Py_NewRef(PyTuple_GET_ITEM(result, i)));
@@ -474,7 +484,10 @@ void add_op(const char* signature, Caller caller, void (*function)(), const char
   std::string name(text.substr(0, text.find('(')));
   auto add = [&](Families& families, bool is_method) {
     auto& family = families[name];
-    if (!family) family = std::make_unique<Family>(Family{name, {}, is_method, &families == &functions});
+    if (!family) {
+      family = std::make_unique<Family>(Family{name, {}, is_method, &families == &functions, precision_of(name)});
+      if (family->precision == Precision::given && (where & kLinalg)) family->precision = precision_of("linalg_" + name);
+    }
     family->overloads.push_back({signature, doc, caller, function});
   };
   if (where & kFunction) add(functions, false);

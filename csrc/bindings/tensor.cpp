@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "bindings/absent.h"
+#include "bindings/autocast.h"
 #include "bindings/casters.h"
 #include "bindings/interop.h"
 #include "bindings/registry.h"
@@ -378,7 +379,13 @@ PyObject* inplace_power(PyObject* a, PyObject* b, PyObject*) {
 }
 PyObject* matrix_multiply(PyObject* a, PyObject* b) {
   if (!is_tensor(a) || !is_tensor(b)) Py_RETURN_NOTIMPLEMENTED;
-  return guarded([&] { return wrap(matmul(to_tensor(a), to_tensor(b))); });
+  return guarded([&] {
+    if (!autocasting.load(std::memory_order_relaxed)) [[likely]] return wrap(matmul(to_tensor(a), to_tensor(b)));
+    PyObject* both[] = {a, b};
+    Autocast cast;
+    cast.apply(Precision::low, both, 2);
+    return wrap(matmul(to_tensor(both[0]), to_tensor(both[1])));
+  });
 }
 template <Unary op>
 PyObject* unary_operator(PyObject* a) {

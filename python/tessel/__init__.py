@@ -23,14 +23,21 @@ globals().update({name: value for name, value in vars(_C).items() if name.starts
 _LAZY = {
     **{
         module: module
-        for module in """__config__ _dynamo _utils accelerator amp array_api autograd backends compiler cuda distributed
-        distributions fft func hpu hub jit linalg mps mtia multiprocessing nn npu onnx optim profiler random
+        for module in """__config__ _dynamo _utils accelerator amp array_api autograd backends compiler cpu cuda
+        distributed distributions fft func hpu hub jit linalg mps mtia multiprocessing nn npu onnx optim profiler random
         serialization signal special testing utils version xpu""".split()
     },
     "_standard_gamma": "_C:_standard_gamma",
     "_standard_gamma_grad": "_C:_standard_gamma_grad",
     "TypedStorage": "_storage:TypedStorage",
     "autocast": "amp:autocast",
+    **{
+        name: f"amp:{name}"
+        for name in """autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache
+        get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype is_autocast_cache_enabled
+        is_autocast_cpu_enabled is_autocast_enabled set_autocast_cache_enabled set_autocast_cpu_dtype
+        set_autocast_cpu_enabled set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype""".split()
+    },
     "compile": "compiler:compile",
     "finfo": "_limits:finfo",
     "fork_rng": "random:fork_rng",

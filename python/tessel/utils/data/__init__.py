@@ -1,4 +1,4 @@
-"""Datasets, samplers and the DataLoader, whose workers are threads."""
+"""Datasets, samplers and the DataLoader, whose workers are threads, or processes on request."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,9 @@ from .dataset import (
     Subset,
     TensorDataset,
     random_split,
+    stratified_split,
 )
+from .distributed import DistributedSampler
 from .sampler import (
     BatchSampler,
     RandomSampler,
@@ -39,6 +41,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",
@@ -58,6 +61,7 @@ __all__ = [
     "sample_random",
     "sample_seed",
     "seeded_globals",
+    "stratified_split",
 ]
 
 if not TYPE_CHECKING:

@@ -21,6 +21,7 @@ __all__ = [
     "Subset",
     "TensorDataset",
     "random_split",
+    "stratified_split",
 ]
 
 T = TypeVar("T")
@@ -162,18 +163,63 @@ def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator:
     Raises:
         ValueError: the lengths do not sum to the number of samples.
     """
+    counts = _counts("random_split", len(dataset), lengths)  # type: ignore[arg-type]
+    order = _C.randperm(sum(counts), generator=generator).tolist()
+    ends = list(itertools.accumulate(counts))
+    return [Subset(dataset, order[end - count : end]) for end, count in zip(ends, counts)]  # type: ignore[misc]
+
+
+def stratified_split(
+    dataset: Dataset[T], lengths: Sequence[int | float], labels: Any = None, generator: Any = None
+) -> list[Subset[T]]:
+    """Cuts a dataset at random into parts in which every class has the share that it has in the whole.
+
+    Args:
+        lengths: as of `random_split`: numbers of samples, or fractions.
+        labels: the class of every sample, a sequence or a 1-d tensor; by default `dataset.targets`, or what stands at
+            the end of every sample.
+        generator: where the random order comes from; the global one by default.
+
+    Returns:
+        The parts, each in random order. The number of samples of a class in a part is within one or two of its share.
+
+    Raises:
+        ValueError: there is not one label for each sample, or the lengths do not sum to the number of samples.
+    """
     total = len(dataset)  # type: ignore[arg-type]
+    counts = _counts("stratified_split", total, lengths)
+    if labels is None:
+        labels = getattr(dataset, "targets", None)
+    if labels is None:
+        labels = [dataset[index][-1] for index in range(total)]  # type: ignore[index]
+    labels = [label.item() if isinstance(label, Tensor) else label for label in labels]
+    if len(labels) != total:
+        raise ValueError(f"stratified_split: {len(labels)} labels for {total} samples")
+    # The samples, class after class and each class shuffled, are dealt out; every part takes at even distances.
+    shuffled = _C.randperm(total, generator=generator).tolist()
+    ranks: dict[Any, int] = {}
+    for label in labels:
+        ranks.setdefault(label, len(ranks))
+    by_class = sorted(shuffled, key=lambda index: ranks[labels[index]])
+    turns = sorted(((j + 0.5) / count, part) for part, count in enumerate(counts) for j in range(count))
+    part_of = {index: part for index, (_, part) in zip(by_class, turns)}
+    parts: list[list[int]] = [[] for _ in counts]
+    for index in shuffled:
+        parts[part_of[index]].append(index)
+    return [Subset(dataset, indices) for indices in parts]
+
+
+def _counts(name: str, total: int, lengths: Sequence[int | float]) -> list[int]:
+    """How many samples every part gets."""
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         for place, fraction in enumerate(lengths):
             if not 0 <= fraction <= 1:
-                raise ValueError(f"random_split: fraction {place} must be from 0 to 1, but is {fraction}")
+                raise ValueError(f"{name}: fraction {place} must be from 0 to 1, but is {fraction}")
         counts = [math.floor(total * fraction) for fraction in lengths]
         for place in range(total - sum(counts)):
             counts[place % len(counts)] += 1
     else:
         counts = [operator.index(length) for length in lengths]  # type: ignore[arg-type]  # what is no int raises
     if sum(counts) != total:
-        raise ValueError(f"random_split: the lengths sum to {sum(counts)}, but there are {total} samples")
-    order = _C.randperm(total, generator=generator).tolist()
-    ends = list(itertools.accumulate(counts))
-    return [Subset(dataset, order[end - count : end]) for end, count in zip(ends, counts)]  # type: ignore[misc]
+        raise ValueError(f"{name}: the lengths sum to {sum(counts)}, but there are {total} samples")
+    return counts

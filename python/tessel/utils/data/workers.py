@@ -1,13 +1,15 @@
 """Worker threads of a DataLoader, and the iterator that keeps them busy and gives their batches in order.
 
 Threads share the dataset and hand tensors over without a copy; what they overlap is time spent outside of the
-interpreter: reading files, decoding, tensor operations.
+interpreter: reading files, decoding, tensor operations. For work inside of it each thread can have a process that loads
+in its place (processes.py).
 """
 
 from __future__ import annotations
 
 import atexit
 import copy
+import itertools
 import threading
 import time
 import weakref
@@ -27,10 +29,14 @@ class _Failure(NamedTuple):
 _EXHAUSTED = object()  # a worker's share of an IterableDataset has come to its end
 
 
+_numbers = itertools.count()
+
+
 class _Run:
     """One epoch under way: where the workers put their batches."""
 
     def __init__(self, epoch: Epoch) -> None:
+        self.number = next(_numbers)
         self.epoch = epoch
         self.arrived = threading.Condition()
         self.results: dict[int, Any] = {}
@@ -48,20 +54,37 @@ class Pool:
 
     Workers of a dataset with indices take from one queue, so that none waits for a slow batch; those of an
     IterableDataset have one each, since batch n must come from the share of worker n mod num_workers.
+
+    Args:
+        epoch: the first one.
+        context: of multiprocessing, where processes are to load; else None.
     """
 
-    def __init__(self, dataset: Any, num_workers: int, seed: int, init: Callable[[int], None] | None) -> None:
+    def __init__(self, epoch: Epoch, num_workers: int, init: Callable[[int], None] | None, context: Any = None) -> None:
+        dataset, seed = epoch.dataset, epoch.seed
         self.iterable = isinstance(dataset, IterableDataset)
         self.num_workers = num_workers
+        infos = [WorkerInfo(number, num_workers, dataset, mixed(seed, number)) for number in range(num_workers)]
+        children: list[Any] = [None] * num_workers
+        if context is not None:  # before there are threads, which a fork does not take along
+            from .processes import ChildProcess
+
+            for info in infos:
+                children[info.id] = ChildProcess(context, epoch, info, init)
+            init = None
         shared: SimpleQueue[Any] = SimpleQueue()
         self.inboxes = [SimpleQueue() if self.iterable else shared for _ in range(num_workers)]
         self.threads = []
         for number, inbox in enumerate(self.inboxes):
+            info = infos[number]
             # worker_init_fn may change the dataset it finds in its WorkerInfo: every worker has a (shallow) copy then.
-            own = copy.copy(dataset) if self.iterable or init is not None else dataset
-            info = WorkerInfo(number, num_workers, own, mixed(seed, number))
+            if self.iterable or init is not None:
+                info.dataset = copy.copy(dataset)
             thread = threading.Thread(
-                target=_work, args=(info, inbox, init), name=f"tessel DataLoader worker {number}", daemon=True
+                target=_work,
+                args=(info, inbox, init, children[number]),
+                name=f"tessel DataLoader worker {number}",
+                daemon=True,
             )
             thread.start()
             self.threads.append(thread)
@@ -89,7 +112,7 @@ def _close_all() -> None:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _work(info: WorkerInfo, inbox: SimpleQueue[Any], init: Callable[[int], None] | None) -> None:
+def _work(info: WorkerInfo, inbox: SimpleQueue[Any], init: Callable[[int], None] | None, child: Any) -> None:
     enter_worker(info)
     failed: _Failure | None = None
     if init is not None:
@@ -100,20 +123,29 @@ def _work(info: WorkerInfo, inbox: SimpleQueue[Any], init: Callable[[int], None]
     while (task := inbox.get()) is not None:
         run, batch = task
         if not run.stopped:
-            run.put(batch.number, failed or _load(run, batch, info))
+            run.put(batch.number, failed or _load(run, batch, info, child))
         del task, run, batch  # while it waits, a worker keeps nothing alive
+    if child is not None:
+        child.close()
 
 
-def _load(run: _Run, batch: Batch, info: WorkerInfo) -> Any:
+def _load(run: _Run, batch: Batch, info: WorkerInfo, child: Any) -> Any:
+    shared = isinstance(info.dataset, IterableDataset)
     try:
-        if not isinstance(info.dataset, IterableDataset):
+        if child is not None:
+            load: Callable[[], Any] = lambda: child.load(run.number, run.epoch.seed, batch)  # noqa: E731
+        elif not shared:
             return fetch(run.epoch._replace(dataset=info.dataset), batch)
-        stream = run.streams.get(info.id)
-        if stream is None:
-            stream = run.streams[info.id] = Stream(run.epoch, info.dataset, info.id)
+        else:
+            stream = run.streams.get(info.id)
+            if stream is None:
+                stream = run.streams[info.id] = Stream(run.epoch, info.dataset, info.id)
+            load = stream.fetch
         try:
-            return stream.fetch()
+            return load()
         except StopIteration:
+            if not shared:
+                raise
             return _EXHAUSTED
     except BaseException as error:
         return _Failure(_located(error, info, f"while loading batch {batch.number}"))
@@ -142,6 +174,7 @@ class ThreadedIterator:
         prefetch: int,
         timeout: float,
         in_order: bool,
+        first: int = 0,
     ) -> None:
         self._run = _Run(epoch)
         self._batches = batches
@@ -149,8 +182,8 @@ class ThreadedIterator:
         self._owns_pool = owns_pool
         self._timeout = timeout
         self._in_order = in_order
-        self._sent = 0  # batches handed to workers
-        self._next = 0  # the batch to come out next
+        self._sent = first  # batches handed to workers, with those of before the epoch was taken up again
+        self._next = first  # the batch to come out next
         self._done: set[int] = set()  # batches behind _next that have come out already; only when not in order
         self._active = [True] * pool.num_workers
         self._finalizer = weakref.finalize(self, _end, self._run, pool if owns_pool else None)
