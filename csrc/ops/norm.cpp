@@ -107,12 +107,14 @@ std::tuple<Tensor, Tensor> add_row_norm(const Rows& r, const Tensor& x, const Te
   args.y = y.data(), args.mean = const_cast<void*>(data_of(mean)), args.rstd = rstd.data();
   run(r.name, x, x.numel(), kernels(x).row_norm, args);
   const Tensor ys[] = {y, sum}, inputs[] = {x, residual, weight, bias};
-  if (Node* node = record(r.name, std::span<const Tensor>(ys), std::span<const Tensor>(inputs)))
+  if (Node* node = record(r.name, std::span<const Tensor>(ys), std::span<const Tensor>(inputs))) {
+    node->undefined_ok = true;
     node->backward = [r, sum = SavedOutput(sum, 1), weight = Saved(weight), bias, mean, rstd](std::span<const Tensor> dys, Needs needs) -> Grads {
       if (!dys[0].defined()) return {dys[1], dys[1]};
       Grads grads = row_norm_backward(r, dys[0], sum(), weight(), bias, mean, rstd, {needs[0] || needs[1], needs[2], needs[3]}, dys[1]);
       return {grads[0], grads[0], grads[1], grads[2]};
     };
+  }
   return {y, sum};
 }
 
