@@ -40,6 +40,6 @@ def iinfo(type: Any, /) -> Any:
 
 
 if TYPE_CHECKING:
-    from . import linalg
+    from . import fft, linalg
 else:
-    __getattr__, __dir__ = _names.lazily(__name__, ("linalg",))
+    __getattr__, __dir__ = _names.lazily(__name__, ("fft", "linalg"))
