@@ -46,6 +46,8 @@ DRAWN = {
     "HalfNormal": lambda: D.HalfNormal(of(2.0)),
     "MultivariateNormal": lambda: D.MultivariateNormal(of(1.0, 2.0), torch.tensor([[2.0, 0.5], [0.5, 1.0]]).double()),
     "LowRankMultivariateNormal": lambda: D.LowRankMultivariateNormal(of(1.0, 2.0), of([2.0], [1.0]), of(1.0, 0.5)),
+    "Wishart": lambda: D.Wishart(of(4.5), torch.tensor([[2.0, 0.5], [0.5, 1.0]]).double()),
+    "GeneralizedPareto": lambda: D.GeneralizedPareto(of(1.0), of(2.0), of(-0.3, 0.0, 0.1)),
     "MixtureSameFamily": lambda: D.MixtureSameFamily(
         D.Categorical(of(0.3, 0.7)), D.Normal(of(-1.0, 2.0), of(0.5, 1.0))
     ),
@@ -61,6 +63,7 @@ def test_draws_have_the_moments_that_are_told(name):
     x, mean, deviation = x.numpy(), d.mean.numpy(), d.variance.sqrt().numpy()
     np.testing.assert_array_less(np.abs(x.mean(0) - mean), 5 * deviation / math.sqrt(N))
     np.testing.assert_allclose(x.var(0), deviation**2, rtol=0.25)
+    assert bool(d.support.check(d.sample((100,))).all())
 
 
 @pytest.mark.parametrize("name", ["Normal", "Gamma", "Beta", "Weibull", "Pareto", "Kumaraswamy", "Gumbel", "Laplace"])
@@ -130,6 +133,16 @@ def test_gradients_of_means_pass_through_draws():
     loc = of(0.3).requires_grad_()
     D.TransformedDistribution(D.Normal(loc, 1.0), D.ExpTransform()).rsample((N,)).log().mean().backward()
     assert loc.grad.item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "name", ["Normal", "Cauchy", "Laplace", "Gumbel", "Weibull", "GeneralizedPareto", "HalfCauchy"]
+)
+def test_quantiles_undo_probabilities(name):
+    d = {**DRAWN, "Cauchy": lambda: D.Cauchy(0.5, 2.0), "HalfCauchy": lambda: D.HalfCauchy(2.0)}[name]()
+    u = torch.linspace(0.05, 0.95, 7, dtype=torch.float64).reshape(-1, *(1,) * len(d.batch_shape))
+    u = u.expand(7, *d.batch_shape)
+    np.testing.assert_allclose(d.cdf(d.icdf(u)).numpy(), u.numpy(), atol=1e-6)
 
 
 def test_the_second_derivative_of_gamma_draws_is_refused():

@@ -73,6 +73,10 @@ TABLE = {
     "StudentT": [{"df": positive(3) + 2, "loc": real(3), "scale": positive(3)}],
     "Uniform": [{"low": real(3), "high": real(3) + 9}],
     "VonMises": [{"loc": real(3), "concentration": positive(3) * 3}],
+    "Wishart": [
+        {"df": positive(2) + 3, "covariance_matrix": matrix(3, 3)},
+        {"df": positive(2) + 3, "precision_matrix": matrix(2, 3, 3)},
+    ],
     "Weibull": [{"scale": positive(3), "concentration": positive(3) + 1}],
 }
 CASES = [(name, i) for name, forms in TABLE.items() for i in range(len(forms))]
