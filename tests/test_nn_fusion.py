@@ -120,6 +120,60 @@ def test_in_place_and_integers():
         torch._C._ops.linear(x, w, b, "softplus")
 
 
+# channels, size of the kernel, and what it does: each of the kernel's ways of convolving
+CONVOLUTIONS = [
+    ((2, 3, 9, 11), (4, 3, 3, 3), {"padding": 1}),
+    ((2, 16, 17, 15), (24, 16, 3, 3), {"padding": 1}),
+    ((2, 16, 17, 15), (24, 16, 3, 3), {"padding": "same", "dilation": 2}),
+    ((1, 40, 8, 9), (40, 40, 3, 3), {"padding": 1}),
+    ((2, 8, 8, 8), (16, 8, 1, 1), {}),
+    ((2, 8, 13, 40), (8, 1, 3, 3), {"padding": 1, "groups": 8, "stride": 2}),
+]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_convolutions_are_those_of_two_ops(name, dtype):
+    for sizes, kernel, arguments in CONVOLUTIONS:
+        generator = torch.Generator().manual_seed(7)
+        drawn = [torch.randn(*s, generator=generator) for s in (sizes, kernel, kernel[:1])]
+        drawn[2][::5] -= 89.0
+        padding = arguments.get("padding", 0)
+        rest = (arguments.get("stride", 1), padding, arguments.get("dilation", 1), arguments.get("groups", 1))
+        for grad in (False, True):
+            results = []
+            for together in (True, False):
+                x, w, b = (t.to(dtype).requires_grad_(grad) for t in drawn)
+                if together:
+                    y = torch._C._ops.conv2d(x, w, b, *rest, name)
+                else:
+                    y = ACTIVATIONS[name](nn.functional.conv2d(x, w, b, **arguments))
+                results.append([bits(y)])
+                if grad:
+                    y.sin().sum().backward()
+                    results[-1] += [y.grad_fn.name(), *(bits(t.grad) for t in (x, w, b))]
+            assert results[0] == results[1], (sizes, kernel)
+
+
+def test_sequential_of_convolutions(monkeypatch):
+    x = torch.randn(2, 3, 12, 12)
+    layers = [
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(8, 8, 3, padding="same", padding_mode="reflect"),
+        nn.GELU(),
+        nn.Conv2d(8, 4, 1),
+    ]
+    y = x
+    for layer in layers:
+        y = layer(y)
+    model = nn.Sequential(*layers)
+    assert bits(model(x)) == bits(y)
+    assert count_of_fused(monkeypatch, model, x) == ["relu", "gelu"]
+    unbatched = nn.Sequential(nn.Conv1d(3, 4, 3), nn.SiLU())
+    assert bits(unbatched(x[0, :, 0])) == bits(nn.functional.silu(unbatched[0](x[0, :, 0])))
+
+
 def count_of_fused(monkeypatch, model, x):
     count = []
 

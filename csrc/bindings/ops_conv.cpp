@@ -12,13 +12,23 @@ void add_conv() {
   static const std::string numbers = name + "(Tensor input, Tensor weight, Tensor? bias=None, int[" + d + "] stride=1, int[" + d + "] padding=0, int[" + d + "] dilation=1, int groups=1) -> Tensor";
   static const std::string named = name + "(Tensor input, Tensor weight, Tensor? bias=None, int[" + d + "] stride=1, str padding='valid', int[" + d + "] dilation=1, int groups=1) -> Tensor";
   static const std::string transposed = transpose + "(Tensor input, Tensor weight, Tensor? bias=None, int[" + d + "] stride=1, int[" + d + "] padding=0, int[" + d + "] output_padding=0, int groups=1, int[" + d + "] dilation=1) -> Tensor";
+  static const std::string with_numbers = name + "(Tensor input, Tensor weight, Tensor? bias, int[" + d + "] stride, int[" + d + "] padding, int[" + d + "] dilation, int groups, str activation, bool inplace=False) -> Tensor";
+  static const std::string with_name = name + "(Tensor input, Tensor weight, Tensor? bias, int[" + d + "] stride, str padding, int[" + d + "] dilation, int groups, str activation, bool inplace=False) -> Tensor";
+  static constexpr auto by_name = +[](const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const std::string& padding, const Dims& dilation, int64_t groups, Activation activation, bool inplace) {
+    check(padding == "same" || padding == "valid", name, ": Invalid padding string: '", padding, "', expected 'valid' or 'same'");
+    return padding == "valid" ? conv(name.c_str(), n, x, w, b, stride, Dims{0}, dilation, groups, activation, inplace)
+                              : conv_same(name.c_str(), n, x, w, b, stride, dilation, groups, activation, inplace);
+  };
   add_op(numbers.c_str(), +[](const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups) {
     return conv(name.c_str(), n, x, w, b, stride, padding, dilation, groups);
   }, "Cross-correlation of x (N, C, ...) with weight (out, C / groups, ...).", kNN | kFunction);
   add_op(named.c_str(), +[](const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const std::string& padding, const Dims& dilation, int64_t groups) {
-    check(padding == "same" || padding == "valid", name, ": Invalid padding string: '", padding, "', expected 'valid' or 'same'");
-    return padding == "valid" ? conv(name.c_str(), n, x, w, b, stride, Dims{0}, dilation, groups) : conv_same(name.c_str(), n, x, w, b, stride, dilation, groups);
+    return by_name(x, w, b, stride, padding, dilation, groups, Activation::none, false);
   }, "", kNN | kFunction);
+  add_op(with_numbers.c_str(), +[](const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups, Activation activation, bool inplace) {
+    return conv(name.c_str(), n, x, w, b, stride, padding, dilation, groups, activation, inplace);
+  }, "Convolution and an activation in one pass over the result: the same values and history as one after the other.", kPrivate);
+  add_op(with_name.c_str(), by_name, "", kPrivate);
   add_op(transposed.c_str(), +[](const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& output_padding, int64_t groups, const Dims& dilation) {
     return conv_transpose(transpose.c_str(), n, x, w, b, stride, padding, output_padding, groups, dilation);
   }, "The gradient of a convolution with respect to its input, as an op: x (N, C, ...), weight (C, out / groups, ...).", kNN | kFunction);

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "ops/ops.h"
+#include "ops/epilogue.h"
 #include "ops/run.h"
 
 namespace tessel {
@@ -23,6 +23,7 @@ using Shared = std::shared_ptr<const Geometry>;
 ConvArgs arguments(const Geometry& g, DType dtype) {
   ConvArgs args{};
   args.dtype = dtype;
+  args.precision = float32_precision();
   args.batch = g.x_sizes[0];
   args.groups = g.groups;
   args.in_channels = g.x_sizes[1] / g.groups;
@@ -49,17 +50,21 @@ Tensor conv_weight(const Tensor& x, const Tensor& y, const Shared& g);
 
 Tensor conv_data(const Tensor& y_, const Tensor& w_, const Tensor& b, const Shared& g);
 
-Tensor conv_forward(const Tensor& x_, const Tensor& w_, const Tensor& b, const Shared& g) {
+// The kernels keep no values of before the activation: where its derivative will read them, it is an op of its own.
+Tensor conv_forward(const Tensor& x_, const Tensor& w_, const Tensor& b, const Shared& g, Activation activation = Activation::none, bool inplace = false) {
   Tensor x = contiguous(x_), w = contiguous(w_), bias = b.defined() ? contiguous(b) : b;
   Tensor y = empty(g->y_sizes, x.dtype(), x.device());
+  Tensor before = takes_along(activation, x) ? before_activation(activation, y, wants_grad({x, w, b})) : Tensor();
+  if (!before.defined() || own_memory(before, y)) return activated(activation, conv_forward(x, w, b, g), inplace);
   ConvArgs args = arguments(*g, x.dtype());
+  args.activation = activation;
   args.x = x.data(), args.w = w.data(), args.y = y.data();
   args.bias = bias.defined() ? bias.data() : nullptr;
   if (y.numel() > 0) {
     Scratch scratch(kernels(y).conv_scratch(args), y.device());
     run(g->name, y, work(*g), kernels(y).conv, args, scratch.data());
   }
-  if (Node* node = record(g->name, y, {x, w, b}))
+  if (Node* node = record(g->name, before, {x, w, b}))
     node->backward = [x = Saved(x), w = Saved(w), g](const Tensor& dy, Needs needs) -> Grads {
       Tensor dx, dw, db;
       if (needs[0]) dx = conv_data(dy, w(), Tensor(), g);
@@ -71,7 +76,7 @@ Tensor conv_forward(const Tensor& x_, const Tensor& w_, const Tensor& b, const S
       }
       return {dx, dw, db};
     };
-  return y;
+  return record_activation(activation, before, y, inplace);
 }
 
 Tensor conv_data(const Tensor& y_, const Tensor& w_, const Tensor& b, const Shared& g) {
@@ -155,7 +160,7 @@ Checked check_arguments(const char* name, int spatial, const Tensor& x, const Te
 
 }  // namespace
 
-Tensor conv(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups) {
+Tensor conv(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups, Activation activation, bool inplace) {
   int64_t out_channels = w.dim() > 0 ? w.sizes()[0] : 0;
   Checked c = check_arguments(name, spatial, x, w, b, stride, padding, dilation, groups, w.dim() > 1 ? w.sizes()[1] * groups : 0, out_channels);
   check(out_channels >= groups && out_channels % groups == 0, name, ": Given groups=", groups, ", expected weight to be divisible by ", groups, " at dimension 0, but got weight of size ", w.sizes());
@@ -165,12 +170,12 @@ Tensor conv(const char* name, int spatial, const Tensor& x, const Tensor& w, con
     check(padded >= reach, name, ": Calculated padded input size per channel: ", padded, " in dimension ", d, ". Kernel size: ", reach, ". Kernel size can't be greater than actual input size (x is ", x.sizes(), ")");
     g->y_sizes.push_back((padded - reach) / c.stride[d] + 1);
   }
-  Tensor y = conv_forward(c.x, w, b, g);
-  return c.batched ? y : squeeze(y, Dims{0});
+  if (c.batched) return conv_forward(c.x, w, b, g, activation, inplace);
+  return activated(activation, squeeze(conv_forward(c.x, w, b, g), Dims{0}), inplace);
 }
 
 // padding="same": y has ceil(n / stride) elements along each dimension; what is missing to symmetry is padded behind.
-Tensor conv_same(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& dilation, int64_t groups) {
+Tensor conv_same(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& dilation, int64_t groups, Activation activation, bool inplace) {
   int64_t out_channels = w.dim() > 0 ? w.sizes()[0] : 0;
   Checked c = check_arguments(name, spatial, x, w, b, stride, Dims{0}, dilation, groups, w.dim() > 1 ? w.sizes()[1] * groups : 0, out_channels);
   check(out_channels >= groups && out_channels % groups == 0, name, ": Given groups=", groups, ", expected weight to be divisible by ", groups, " at dimension 0, but got weight of size ", w.sizes());
@@ -180,8 +185,8 @@ Tensor conv_same(const char* name, int spatial, const Tensor& x, const Tensor& w
     g->padding[d] = std::max<int64_t>((out - 1) * c.stride[d] + c.dilation[d] * (w.sizes()[2 + d] - 1) + 1 - n, 0) / 2;
     g->y_sizes.push_back(out);
   }
-  Tensor y = conv_forward(c.x, w, b, g);
-  return c.batched ? y : squeeze(y, Dims{0});
+  if (c.batched) return conv_forward(c.x, w, b, g, activation, inplace);
+  return activated(activation, squeeze(conv_forward(c.x, w, b, g), Dims{0}), inplace);
 }
 
 Tensor conv_transpose(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& output_padding_, int64_t groups, const Dims& dilation) {

@@ -51,14 +51,20 @@ void run(const char* name, ConvArgs c, void* ConvArgs::*where, Block& result, En
   result = first;
 }
 
-// `size` holds the sum of the magnitudes that went into each result, `plane` results make an image of one channel. A 3x3
-// kernel may be multiplied by Winograd's squares: what rounds one result of a square rounds them all, so that a result at
+// May Winograd's squares be at work? Kernels of 2, 3 or 5 taps a side, or those of the residues of dx where there are steps.
+bool has_squares(const ConvArgs& c) {
+  auto taps = [&](int64_t n) { return n == 2 || n == 3 || n == 5; };
+  auto some = [&](int d) { return taps(c.kernel[d] / c.stride[d]) || taps((c.kernel[d] + c.stride[d] - 1) / c.stride[d]); };
+  return some(1) && some(2) && c.in_channels >= 8 && c.out_channels >= 8 && c.dtype != DType::float64;
+}
+
+// `size` holds the sum of the magnitudes that went into each result, `plane` results make an image of one channel. Some
+// kernels may be multiplied by Winograd's squares: what rounds one result of a square rounds them all, so that a result at
 // the padding, of few products, may be off by what its neighbours' many cost.
 void compare(const char* name, const ConvArgs& c, const Block& got, const std::vector<double>& want, std::vector<double> size,
              double terms, int64_t plane) {
   double worst = 0;
-  const bool squares = c.kernel[0] == 1 && c.kernel[1] == 3 && c.kernel[2] == 3 && c.stride[1] == 1 && c.stride[2] == 1 &&
-                       c.dilation[1] == 1 && c.dilation[2] == 1;
+  const bool squares = has_squares(c);
   for (size_t first = 0; squares && first < size.size(); first += size_t(plane)) {
     const auto begin = size.begin() + int64_t(first);
     std::fill(begin, begin + plane, *std::max_element(begin, begin + plane));
@@ -180,9 +186,24 @@ void convs() {
     conv_case(conv2d(d, 9, 20, 17, 6, 10, 3, 1, 2), true);
     conv_case(conv2d(d, 2, 48, 33, 19, 14, 3), false);
     conv_case(conv2d(d, 3, 32, 32, 16, 9, 3, 1, 1, 1, 2), true);
+    conv_case(conv2d(d, 2, 24, 16, 13, 17, 3, 1, 2, 2), true, Activation::relu);
+    conv_case(conv2d(d, 2, 16, 24, 20, 11, 3, 1, 3, 3), false);
+    conv_case(conv2d(d, 2, 20, 18, 15, 12, 5, 1, 2), true, Activation::relu);
+    conv_case(conv2d(d, 2, 16, 16, 21, 23, 2), false);
+    conv_case(conv2d(d, 3, 24, 20, 18, 16, 4, 2, 1), true);  // residues of 2x2 taps
+    conv_case(conv2d(d, 1, 70, 40, 7, 9, 3, 1, 1), true, Activation::relu);  // few squares
+    conv_case(conv2d(d, 2, 3, 20, 17, 12, 4, 4), true);  // patches
+    conv_case(conv2d(d, 3, 33, 50, 5, 4, 3, 1, 1, 1, 2), true);
   }
   conv_case(conv2d(DType::float32, 16, 300, 20, 4, 4, 3, 1, 1), true);  // channels beyond a block of depth
   conv_case(conv2d(DType::float32, 5, 16, 16, 40, 40, 3, 1, 1), true);  // squares beyond one
+  {
+    ConvArgs c = conv2d(DType::float32, 2, 18, 20, 11, 13, 3, 1, 1);  // an outer dimension
+    c.in[0] = 5, c.kernel[0] = 3, c.stride[0] = 2, c.padding[0] = 1, c.out[0] = 3;
+    conv_case(c, true);
+    c.stride[0] = 1, c.out[0] = 5;
+    conv_case(c, true, Activation::relu);
+  }
   for (int i = 0; i < 150; ++i) {
     ConvArgs c{};
     const DType dtypes[] = {DType::float32, DType::float32, DType::float64, DType::bfloat16, DType::float16};
@@ -210,12 +231,13 @@ void convs() {
 
 // The rms error of 3x3 convolutions, in which Winograd's algorithm may be at work, against that of the same sums as plain
 // float32 loops: at most 4 times as large, for each of the three products.
-void winograd_error(int64_t batch, int64_t channels, int64_t rows, int64_t side, bool positive) {
-  ConvArgs c = conv2d(DType::float32, batch, channels, rows, side, side, 3, 1, 1);
+void winograd_error(int64_t batch, int64_t channels, int64_t rows, int64_t side, bool positive, int64_t kernel = 3, int64_t dilation = 1) {
+  const int64_t padding = dilation * (kernel - 1) / 2, taps = kernel * kernel;
+  ConvArgs c = conv2d(DType::float32, batch, channels, rows, side, side, kernel, 1, padding, dilation);
   c.out[0] = 1;
   c.out[1] = c.out[2] = side;
   const int64_t plane = side * side;
-  Block x(c.dtype, batch * channels * plane), w(c.dtype, rows * channels * 9), y(c.dtype, batch * rows * plane);
+  Block x(c.dtype, batch * channels * plane), w(c.dtype, rows * channels * taps), y(c.dtype, batch * rows * plane);
   auto draw = [&] { return positive ? std::fabs(rng.uniform()) : rng.uniform() + rng.uniform() + rng.uniform(); };
   for (Block* block : {&x, &w, &y}) block->fill(draw);
   auto index = [&](int64_t n, int64_t k, int64_t of, int64_t i, int64_t j) { return ((n * of + k) * side + i) * side + j; };
@@ -226,12 +248,12 @@ void winograd_error(int64_t batch, int64_t channels, int64_t rows, int64_t side,
   for (int64_t n = 0; n < batch; ++n)
     for (int64_t o = 0; o < rows; ++o)
       for (int64_t k = 0; k < channels; ++k)
-        for (int64_t t = 0; t < 9; ++t)
+        for (int64_t t = 0; t < taps; ++t)
           for (int64_t i = 0; i < side; ++i)
             for (int64_t j = 0; j < side; ++j) {
-              const int64_t u = i + t / 3 - 1, v = j + t % 3 - 1;
+              const int64_t u = i + t / kernel * dilation - padding, v = j + t % kernel * dilation - padding;
               if (u < 0 || v < 0 || u >= side || v >= side) continue;
-              const int64_t at[3] = {index(n, o, rows, i, j), index(n, k, channels, u, v), (o * channels + k) * 9 + t};
+              const int64_t at[3] = {index(n, o, rows, i, j), index(n, k, channels, u, v), (o * channels + k) * taps + t};
               for (int e = 0; e < 3; ++e) {
                 const double a = (*blocks[(e + 1) % 3])[at[(e + 1) % 3]], b = (*blocks[(e + 2) % 3])[at[(e + 2) % 3]];
                 exact[e][size_t(at[e])] += a * b;
@@ -251,8 +273,8 @@ void winograd_error(int64_t batch, int64_t channels, int64_t rows, int64_t side,
       there += std::pow(double(plain[e][size_t(i)]) - exact[e][size_t(i)], 2);
     }
     const double ratio = std::sqrt(here / there);
-    std::printf("  3x3, %ld to %ld channels, %ldx%ld, %-13s rms error / a plain loop's: %.2f\n", long(channels), long(rows), long(side),
-                long(side), names[e], ratio);
+    std::printf("  %ldx%ld%s, %ld to %ld channels, %ldx%ld, %-13s rms error / a plain loop's: %.2f\n", long(kernel), long(kernel),
+                dilation > 1 ? " dilated" : "", long(channels), long(rows), long(side), long(side), names[e], ratio);
     check(ratio <= 4, std::string("rms error of ") + names[e]);
   }
 }
@@ -400,6 +422,11 @@ int main() {
   winograd_error(2, 64, 64, 28, false);
   winograd_error(2, 64, 64, 28, true);
   winograd_error(8, 128, 64, 7, false);
+  winograd_error(1, 256, 64, 7, false);
+  winograd_error(2, 32, 48, 20, false, 5);
+  winograd_error(2, 32, 48, 20, true, 5);
+  winograd_error(2, 48, 32, 21, false, 2);
+  winograd_error(2, 32, 32, 22, false, 3, 2);
   winograd_not_finite();
   pools();
   return report("conv");

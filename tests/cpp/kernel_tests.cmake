@@ -1,5 +1,5 @@
 # GEMM, convolution, pooling, attention, and the accuracy of functions and reductions of each instruction set over the
-# bare entries, one program each; AMX's GEMM on emulated tiles.
+# bare entries, one program each; AMX's GEMM and convolution on emulated tiles.
 add_library(kernel_test_base OBJECT ${csrc}/kernels/cpu/caches.cpp parallel_standin.cpp)
 target_link_libraries(kernel_test_base PRIVATE core_test_options)
 
@@ -45,8 +45,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   foreach(test gemm_test conv_test)
     add_kernel_test(${test} avx512bf16 products_avx512bf16)
   endforeach()
-  add_executable(amx_test amx_test.cpp ${csrc}/kernels/cpu/amx/gemm.cpp)
-  set_source_files_properties(${csrc}/kernels/cpu/amx/gemm.cpp PROPERTIES COMPILE_OPTIONS "${plain_kernel_flags};${avx512}"
+  set(tiles ${csrc}/kernels/cpu/amx/gemm.cpp ${csrc}/kernels/cpu/amx/conv.cpp)
+  add_executable(amx_test amx_test.cpp ${tiles})
+  set_source_files_properties(${tiles} PROPERTIES COMPILE_OPTIONS "${plain_kernel_flags};${avx512}"
     COMPILE_DEFINITIONS "TESSEL_TARGET=amx;TESSEL_EMULATE_TILES")
   set_source_files_properties(amx_test.cpp PROPERTIES COMPILE_DEFINITIONS TESSEL_TARGET=avx512)
   target_link_libraries(amx_test PRIVATE core_test_options kernels_avx512 kernel_test_base Threads::Threads)

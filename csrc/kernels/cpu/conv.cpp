@@ -60,6 +60,42 @@ void pack_columns(const Gather& g, const T* x, int64_t column, int cols, int64_t
   }
 }
 
+// ---- columns of kernels of one tap, which need no packing: tile, with rows of b where they lie, b_row apart. The next panel's
+// stand beside them, in as many pages of memory, and are asked for meanwhile.
+template <class S, int MR, int NV>
+void tile_in_place(int64_t k, const S* a, const S* b, int64_t b_row, S* c, int64_t c_row, bool add) {
+  using D = Simd<S>;
+  constexpr int W = D::width;
+  typename D::V sum[MR][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 2
+    for (int v = 0; v < NV; ++v) sum[i][v] = D::zero();
+  for (int64_t p = 0; p < k; ++p, a += MR, b += b_row) {
+    typename D::V row[NV];
+    for (int v = 0; v < NV; ++v) {
+      row[v] = D::load(b + v * W);
+      __builtin_prefetch(b + (NV + v) * W);
+    }
+    for (int i = 0; i < MR; ++i) {
+      const typename D::V x = D::set(a[i]);
+      for (int v = 0; v < NV; ++v) sum[i][v] = D::fma(x, row[v], sum[i][v]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 2
+    for (int v = 0; v < NV; ++v)
+      D::store(c + i * c_row + v * W, add ? D::load(c + i * c_row + v * W) + sum[i][v] : sum[i][v]);
+}
+
+template <class S> using TileInPlace = void (*)(int64_t k, const S* a, const S* b, int64_t b_row, S* c, int64_t c_row, bool add);
+
+template <class S, int NV, int MR = kTileRows> TileInPlace<S> tile_in_place_of(int rows) {
+  if constexpr (MR == 1) return tile_in_place<S, 1, NV>;
+  else return rows == MR ? tile_in_place<S, MR, NV> : tile_in_place_of<S, NV, MR - 1>(rows);
+}
+
 // ---- the gather as a product: rows x depth weights times depth x (batch * positions) columns. All weights are packed
 // once; then a grid of (group, row block, column block) tasks, each packing its columns block of depth by block.
 template <class T> struct GatherPlan {
@@ -134,7 +170,8 @@ void gather(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activa
   };
   for_tasks(g.groups * depth_blocks * strips, plan.kc * plan.mr, true, pack);
 
-  const int64_t y_plane = g.y_plane(), to_step = g.axis[2].to_step, total = g.batch * g.positions();
+  const int64_t y_plane = g.y_plane(), to_step = g.axis[2].to_step, total = g.batch * g.positions(), plane = g.x_plane();
+  const bool flat = g.flat();
   Epilogue<T> e{S(1), S(0), bias, 1, nullptr, 0, activation};
   auto multiply = [&](int64_t begin, int64_t end, int worker) {
     const Flush flush;
@@ -155,14 +192,33 @@ void gather(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activa
           const int cols = int(least(NR, total - panel * NR));
           const int vectors = cols <= W ? 1 : 2;
           S* const packed = columns + (panel - first) * NR * plan.kc;
-          pack_columns<T, S>(g, x_group, panel * NR, cols, vectors * W, p0, k, packed);
           Target targets[NR];
           const int64_t count = targets_of(g, panel * NR, cols, targets);
+          const S* in_place = nullptr;
+          if constexpr (same<T, S>) {
+            if (flat && count == 1 && cols == vectors * W)
+              in_place = x_group + panel * NR / plane * plane * g.channels * g.groups + panel * NR % plane + p0 * plane;
+          }
+          if (!in_place) pack_columns<T, S>(g, x_group, panel * NR, cols, vectors * W, p0, k, packed);
           const bool plain = (e.plain() || !part.last) && sizeof(T) == sizeof(S) && count == 1 && cols == vectors * W && to_step == 1;
           for (int64_t i = i0; i < i1; i += plan.mr) {
             const int rows = int(least(plan.mr, g.rows - i));
-            const Tile<S> run = vectors == 1 ? tile_of<S, 1, kPaired<T>>(rows) : tile_of<S, 2, kPaired<T>>(rows);
             const S* const strip = weights + (group * plan.depth + p0) * g.rows + i * k;
+            if constexpr (same<T, S>) {
+              if (in_place) {
+                const TileInPlace<S> run = vectors == 1 ? tile_in_place_of<S, 1>(rows) : tile_in_place_of<S, 2>(rows);
+                S* const c = y_group + targets[0].at + i * y_plane;
+                if (plain) {
+                  run(k, strip, in_place, plane, c, y_plane, !part.first);
+                  continue;
+                }
+                alignas(64) S buffer[kTileRows * NR + W];
+                run(k, strip, in_place, plane, buffer, vectors * W, false);
+                merge<T>(buffer, vectors * W, rows, cols, c, y_plane, 1, c, y_plane, 1, bias_row + i, 0, e, part);
+                continue;
+              }
+            }
+            const Tile<S> run = vectors == 1 ? tile_of<S, 1, kPaired<T>>(rows) : tile_of<S, 2, kPaired<T>>(rows);
             if constexpr (sizeof(T) == sizeof(S)) {
               if (plain) {
                 run(k, strip, packed, y_group + targets[0].at + i * y_plane, y_plane, !part.first);
@@ -242,13 +298,19 @@ void conv(const ConvArgs& c, void* scratch) {
 int64_t conv_backward_data_scratch(const ConvArgs& c) {
   if (few_data_accepts(c)) return few_data_scratch(c);
   int64_t bytes = 0;
-  if (!nothing(c)) each_residue(c, [&](const Gather& g) { bytes = most(bytes, gather_scratch(g, c.dtype)); });
+  if (nothing(c)) return bytes;
+  if (!is_integer(c.dtype) && depthwise_image_accepts(c)) return depthwise_image_scratch(c);
+  if (!is_integer(c.dtype) && patch_accepts(c)) return patch_scratch(c);
+  each_residue(c, [&](const Gather& g) { bytes = most(bytes, gather_scratch(g, c.dtype)); });
   return bytes;
 }
 
 void conv_backward_data(const ConvArgs& c, void* scratch) {
   if (few_data_accepts(c)) return few_data(c, static_cast<char*>(scratch));
-  if (!nothing(c)) each_residue(c, [&](const Gather& g) { gather(g, c, c.y, c.x, static_cast<char*>(scratch)); });
+  if (nothing(c)) return;
+  if (!is_integer(c.dtype) && depthwise_image_accepts(c)) return depthwise_image(c, static_cast<char*>(scratch));
+  if (!is_integer(c.dtype) && patch_accepts(c)) return patch_image(c, static_cast<char*>(scratch));
+  each_residue(c, [&](const Gather& g) { gather(g, c, c.y, c.x, static_cast<char*>(scratch)); });
 }
 
 int64_t conv_backward_weight_scratch(const ConvArgs& c) {

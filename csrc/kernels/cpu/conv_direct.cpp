@@ -45,7 +45,10 @@ void tile_at(int64_t k, const S* a, const S* b, const int32_t* offsets, S* c, in
   using D = Simd<S>;
   constexpr int W = D::width;
   typename D::V sum[MR][NV];
+  // Unrolled by order, for the compiler would else pass the sums through memory, here and at the end.
+#pragma GCC unroll 16
   for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) sum[i][v] = add ? D::load(c + i * c_row + v * W) : D::zero();
   for (int64_t p = 0; p < k; ++p, a += MR) {
     const S* const from = b + offsets[p];
@@ -56,7 +59,9 @@ void tile_at(int64_t k, const S* a, const S* b, const int32_t* offsets, S* c, in
       for (int v = 0; v < NV; ++v) sum[i][v] = multiply_add<paired, S>(x, row[v], sum[i][v]);
     }
   }
+#pragma GCC unroll 16
   for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) D::store(c + i * c_row + v * W, sum[i][v]);
 }
 
@@ -142,6 +147,7 @@ bool worthwhile(const Gather& g, const Frame& f, int64_t band, int64_t lanes) {
 
 bool direct_accepts(const Gather& g, DType dtype) {
   if (g.taps() == 0 || g.positions() == 0 || g.axis[2].step > 64) return false;
+  if (g.flat() && (dtype == DType::float32 || dtype == DType::float64)) return false;
   return with_floating(dtype, [&](auto type) {
     const DirectPlan<typename decltype(type)::type> plan(g);
     return plan.plane * plan.lines * int64_t(sizeof(Compute<typename decltype(type)::type>)) <= caches().l2 &&

@@ -66,12 +66,42 @@ template <class T, class S> void fill_line(S* to, const T* from, const T* above,
   if (l < n) D::store(to + l, D::load(from + l, int(n - l)), int(n - l));
 }
 
+// A row of the source as a line of each residue: whole vectors, the last of a line exactly.
+template <class T, class S> void fill_lines(const T* row, int64_t size, int64_t shift, int64_t step, int64_t line, int64_t residue, S* to) {
+  using D = Simd<S>;
+  constexpr int W = D::width;
+  for (int64_t l = 0; l < line; l += W) {
+    const int here = int(least(W, line - l));
+    if (step == 1) {
+      D::store(to + l, load_inside(row, l + shift, size), here);
+      continue;
+    }
+    const typename D::V low = load_inside(row, 2 * l + shift, size), high = load_inside(row, 2 * l + shift + W, size);
+    D::store(to + l, even_lanes<S>(low, high), here);
+    D::store(to + residue + l, odd_lanes<S>(low, high), here);
+  }
+}
+
 // The frame of result rows [q0][q1, q1 + band) in `channels` channels of an image: a line each, or one for two.
 template <class T, class E>
 void fill_frame(const Gather& g, const Frame& f, const T* x, int64_t q0, int64_t q1, int64_t channels, E* to) {
   constexpr int64_t each = same<T, E> ? 1 : kWord<T>;
   const Axis* a = g.axis;
   const int64_t x_plane = g.x_plane(), step = f.steps[1];
+  if constexpr (same<E, Compute<T>> && !kPaired<T>) {
+    if (step <= 2) {
+      for (int64_t channel = 0; channel < channels; ++channel)
+        for (int64_t e0 = 0; e0 < f.outer; ++e0)
+          for (int64_t r1 = 0; r1 < f.steps[0]; ++r1, to += step * f.residue())
+            for (int64_t row = 0; row < f.rows; ++row) {
+              const int64_t i0 = q0 * a[0].step + e0 + f.least[0], i1 = q1 * a[1].step + row * f.steps[0] + r1 + f.least[1];
+              const bool inside = i0 >= 0 && i0 < a[0].size && i1 >= 0 && i1 < a[1].size;
+              const T* const from = x + channel * x_plane + (i0 * a[1].size + i1) * a[2].size;
+              fill_lines<T, E>(from, inside ? a[2].size : 0, f.least[2], step, f.line, f.residue(), to + row * f.line);
+            }
+      return;
+    }
+  }
   int64_t first[64], last[64];  // columns of a residue that exist
   for (int64_t r = 0; r < step; ++r) {
     const int64_t shift = f.least[2] + r;  // column l is x[l * step + shift]

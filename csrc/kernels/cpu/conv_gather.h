@@ -1,8 +1,8 @@
 // What a convolution is to its kernels: a gather along three axes, its taps, and the runs of source elements under them.
-// Used by conv.cpp and its neighbours conv_depthwise.cpp, conv_direct.cpp, conv_few.cpp, conv_integer.cpp,
-// conv_weight.cpp and conv_winograd.cpp.
+// Used by conv.cpp and its neighbours, the files conv_*.cpp.
 #pragma once
 #include "kernels/cpu/caches.h"
+#include "kernels/cpu/conv_lanes.h"
 #include "kernels/cpu/entries_gemm.h"
 #include "kernels/cpu/floating.h"
 #include "kernels/cpu/flush.h"
@@ -40,6 +40,11 @@ struct Gather {
   int64_t depth() const { return taps() * channels; }
   int64_t x_plane() const { return axis[0].size * axis[1].size * axis[2].size; }
   int64_t y_plane() const { return y_size[0] * y_size[1] * y_size[2]; }
+  bool flat() const {  // one tap, and its columns are the source as it lies
+    bool same_place = taps() == 1 && whole();
+    for (const Axis& a : axis) same_place = same_place && a.step == 1 && a.offset == 0 && a.size == a.count;
+    return same_place;
+  }
   bool whole() const {  // the positions are y's plane in order
     return axis[0].count == y_size[0] && axis[1].count == y_size[1] && axis[2].count == y_size[2];
   }
@@ -139,16 +144,18 @@ inline bool clip(const Axis* a, const Segment& s, const int64_t* shift, Run* run
 // to[l] = from[l * step]
 template <class T, class S> void copy_stepped(S* to, const T* from, int64_t length, int64_t step) {
   int64_t l = 0;
-#if defined(__AVX512F__)
-  if constexpr (same<S, float>) {
+  if (step == 2) {  // nothing is read beyond the last element, where the source may end
     using D = Simd<S>;
     constexpr int W = D::width;
-    const __m512i evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    if (step == 2)
-      for (; l + W < length; l += W)  // two vectors hold one element beyond: not where the source may end
-        D::store(to + l, _mm512_permutex2var_ps(D::load(from + 2 * l), evens, D::load(from + 2 * l + W)));
+    for (; l + W < length; l += W) D::store(to + l, even_lanes<S>(D::load(from + 2 * l), D::load(from + 2 * l + W)));
+    if (l < length) {
+      const int left = int(2 * (length - l) - 1);
+      const auto low = left < W ? D::load(from + 2 * l, left) : D::load(from + 2 * l);
+      const auto high = left > W ? D::load(from + 2 * l + W, left - W) : D::zero();
+      D::store(to + l, even_lanes<S>(low, high), int(length - l));
+    }
+    return;
   }
-#endif
   for (; l < length; ++l) to[l] = S(widen(from[l * step]));
 }
 
@@ -195,9 +202,16 @@ bool depthwise_accepts(const Gather& g);
 int64_t depthwise_scratch(const Gather& g, DType dtype);
 void depthwise(const Gather& g, DType dtype, const void* x, const void* w, void* y, const void* bias, Activation activation,
                char* scratch);
+bool depthwise_image_accepts(const ConvArgs& c);  // dx of a step of two: all its columns at once
+int64_t depthwise_image_scratch(const ConvArgs& c);
+void depthwise_image(const ConvArgs& c, char* scratch);
 bool depthwise_weight_accepts(const ConvArgs& c);
 int64_t depthwise_weight_scratch(const ConvArgs& c);
 void depthwise_weight(const ConvArgs& c, char* scratch);
+// conv_patch.cpp: dx where the steps are as long as the kernel
+bool patch_accepts(const ConvArgs& c);
+int64_t patch_scratch(const ConvArgs& c);
+void patch_image(const ConvArgs& c, char* scratch);
 // conv_weight.cpp: any dw; and db, the sum of dy over images and positions
 int64_t weight_products_scratch(const ConvArgs& c);
 void weight_products(const ConvArgs& c, char* scratch);

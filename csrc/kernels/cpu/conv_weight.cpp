@@ -30,8 +30,11 @@ void tile_rows(int64_t lines, int64_t count, const Line<T>* const* rows, int64_t
   constexpr int W = D::width;
   typename D::V sum[MR][NV];
   const Line<T>* row[MR];
+  // Unrolled by order, for the compiler would else pass the sums through memory, here and at the end.
+#pragma GCC unroll 8
   for (int i = 0; i < MR; ++i) {
     row[i] = rows[i];
+#pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) sum[i][v] = add ? D::load(c + i * c_row + v * W) : D::zero();
   }
   for (int64_t line = 0; line < lines; ++line) {
@@ -47,7 +50,9 @@ void tile_rows(int64_t lines, int64_t count, const Line<T>* const* rows, int64_t
     }
     for (int i = 0; i < MR; ++i) row[i] += jump;
   }
+#pragma GCC unroll 16
   for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) D::store(c + i * c_row + v * W, sum[i][v]);
 }
 
@@ -88,6 +93,9 @@ template <class T> struct FramePlan {
   int64_t scratch() const { return partial_bytes + num_threads() * (frame_bytes + turned_bytes); }
 };
 
+// Kernels of one tap read their rows where they lie.
+template <class T> bool in_place(const Gather& g) { return same<T, Line<T>> && g.flat(); }
+
 template <class T> void frame_products(const ConvArgs& c, char* scratch) {
   using S = Compute<T>;
   using D = Simd<S>;
@@ -101,6 +109,7 @@ template <class T> void frame_products(const ConvArgs& c, char* scratch) {
   const T* const x = static_cast<const T*>(c.x);
   const T* const dy = static_cast<const T*>(c.y);
   S* const partial = reinterpret_cast<S*>(scratch);  // [split][group][channel][tap][row]
+  const bool flat = in_place<T>(g);
   auto multiply = [&](int64_t begin, int64_t end, int worker) {
     const Flush flush;
     char* const own = scratch + plan.partial_bytes + worker * (plan.frame_bytes + plan.turned_bytes);
@@ -114,7 +123,8 @@ template <class T> void frame_products(const ConvArgs& c, char* scratch) {
       for (int64_t part = from; part < to; ++part) {
         const int64_t q1 = part % plan.bands * plan.band, q0 = part / plan.bands % a[0].count, image = part / plan.bands / a[0].count;
         const int64_t lines = least(plan.band, a[1].count - q1), count = words<T>(line), depth = lines * count;
-        fill_frame(g, frame, x + ((image * g.groups + group) * g.channels + c0) * g.x_plane(), q0, q1, channels, source);
+        const T* const x_channels = x + ((image * g.groups + group) * g.channels + c0) * g.x_plane();
+        if (!flat) fill_frame(g, frame, x_channels, q0, q1, channels, source);
         const T* const gradient = dy + (image * g.groups + group) * g.rows * positions + q0 * plane + q1 * line;
         for (int64_t o = 0; o < g.rows; o += NR) {
           const int cols = int(least(NR, g.rows - o)), lead = cols <= W ? W : int(NR);
@@ -123,7 +133,15 @@ template <class T> void frame_products(const ConvArgs& c, char* scratch) {
         for (int64_t row = 0; row < rows; row += kRowsAtOnce) {
           const int here = int(least(kRowsAtOnce, rows - row));
           const Line<T>* at[kRowsAtOnce];
-          for (int i = 0; i < here; ++i) at[i] = source + (row + i) / taps * frame.plane() + frame.at(tap_of(g, (row + i) % taps));
+          for (int i = 0; i < here; ++i) {
+            if constexpr (same<T, Line<T>>) {
+              if (flat) {
+                at[i] = x_channels + (row + i) * g.x_plane() + q0 * plane + q1 * line;
+                continue;
+              }
+            }
+            at[i] = source + (row + i) / taps * frame.plane() + frame.at(tap_of(g, (row + i) % taps));
+          }
           for (int64_t o = 0; o < g.rows; o += NR) {
             const TileRows<T> tile = g.rows - o <= W ? tile_rows_of<T, 1>(here) : tile_rows_of<T, 2>(here);
             tile(lines, count, at, frame.line, turned + o * depth, sums + row * plan.width + o, plan.width, part != from);
@@ -156,13 +174,13 @@ template <class T> void frame_products(const ConvArgs& c, char* scratch) {
   for_tasks(g.groups * ceil_div(plan.rows, W), g.rows * plan.splits, true, add);
 }
 
-// More than one tap shares a frame; rows of weights fill some lanes; lines of pairs are whole pairs; a channel's frame fits L2.
+// More than one tap shares a frame, or none is needed; rows of weights fill some lanes; lines of pairs are whole pairs; a channel's frame fits L2.
 bool frame_accepts(const ConvArgs& c) {
   const Gather g = forward_gather(c);
-  if (g.axis[2].step > 64 || g.taps() < 2 || g.positions() == 0 || g.rows <= 4) return false;
+  if (g.axis[2].step > 64 || g.positions() == 0 || g.rows <= 4) return false;
   return with_floating(c.dtype, [&](auto type) -> bool {
     using T = typename decltype(type)::type;
-    if (kPaired<T> && g.axis[2].count % 2 != 0) return false;
+    if ((kPaired<T> && g.axis[2].count % 2 != 0) || (g.taps() < 2 && !in_place<T>(g))) return false;
     return FramePlan<T>(g).frame_bytes <= caches().l2;
   });
 }

@@ -1,5 +1,5 @@
-"""Neighbours that run as one: a product (Linear) and the activation module behind it, in one pass over the result, and a
-residual connection and the norm behind it.
+"""Neighbours that run as one: a product (Linear, Conv) and the activation module behind it, in one pass over the result, and
+a residual connection and the norm behind it.
 
 The engine gives the two together the bits and the graph that they have apart, so nothing could tell but somebody who
 stands between them: a hook, a subclass, a forward put in the place of ours. Where anybody does, they are called apart.
@@ -14,6 +14,7 @@ from .. import _C
 from .._C import Tensor
 from . import functional as F
 from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
+from .conv import Conv1d, Conv2d, Conv3d, _ConvNd
 from .linear import Linear
 from .module import Module, _tell_where
 from .normalization import LayerNorm, RMSNorm
@@ -32,7 +33,21 @@ def _linear(layer: Any, input: Tensor, activation: str, inplace: bool) -> Tensor
     return _C._ops.linear(input, layer.weight, layer.bias, activation, inplace)
 
 
-PRODUCTS: dict[type[Module], _Known] = {Linear: _Known(Linear.forward, _linear)}
+def _conv(layer: Any, input: Tensor, activation: str, inplace: bool) -> Tensor:
+    padding = layer.padding
+    if layer.padding_mode != "zeros":
+        input = F.pad(input, layer._reversed_padding_repeated_twice, mode=layer.padding_mode)
+        padding = (0,) * layer.dims
+    convolve = getattr(_C._ops, f"conv{layer.dims}d")
+    return convolve(
+        input, layer.weight, layer.bias, layer.stride, padding, layer.dilation, layer.groups, activation, inplace
+    )
+
+
+PRODUCTS: dict[type[Module], _Known] = {
+    Linear: _Known(Linear.forward, _linear),
+    **{kind: _Known(_ConvNd.forward, _conv) for kind in (Conv1d, Conv2d, Conv3d)},
+}
 _GELU = {"none": "gelu", "tanh": "gelu_tanh"}
 _ACTIVATIONS: dict[type, _Known] = {  # the name of the function, and whether it overwrites its input
     GELU: _Known(GELU.forward, lambda module: (_GELU.get(module.approximate), False)),

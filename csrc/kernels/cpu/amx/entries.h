@@ -8,6 +8,12 @@ int64_t gemm_scratch(const GemmArgs& args);
 void gemm(const GemmArgs& args, void* scratch);
 int64_t gemm_alone_scratch(const GemmArgs& args);
 void gemm_alone(const GemmArgs& args, void* scratch);
+int64_t conv_scratch(const ConvArgs& args);
+void conv(const ConvArgs& args, void* scratch);
+int64_t conv_backward_data_scratch(const ConvArgs& args);
+void conv_backward_data(const ConvArgs& args, void* scratch);
+int64_t conv_backward_weight_scratch(const ConvArgs& args);
+void conv_backward_weight(const ConvArgs& args, void* scratch);
 void activate(Activation activation, float* x, int64_t n, int64_t rows, int64_t lead);
 
 }  // namespace tessel::avx512
@@ -19,5 +25,14 @@ void lay_over(Kernels& table);   // names it amx and replaces the entries below
 
 int64_t gemm_scratch(const GemmArgs& args);
 void gemm(const GemmArgs& args, void* scratch);
+
+// conv.cpp
+void lay_conv_over(Kernels& table);
+int64_t conv_scratch(const ConvArgs& args);
+void conv(const ConvArgs& args, void* scratch);
+int64_t conv_backward_data_scratch(const ConvArgs& args);
+void conv_backward_data(const ConvArgs& args, void* scratch);
+int64_t conv_backward_weight_scratch(const ConvArgs& args);
+void conv_backward_weight(const ConvArgs& args, void* scratch);
 
 }  // namespace tessel::amx

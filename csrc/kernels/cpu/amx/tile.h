@@ -46,7 +46,7 @@ template <int c, int a, int b> inline void tile_dot() {
 
 #else
 
-static thread_local uint32_t emulated_tiles[8][16][16];
+inline thread_local uint32_t emulated_tiles[8][16][16];
 
 inline Tiles::Tiles() { memset(emulated_tiles, 0, sizeof emulated_tiles); }
 inline Tiles::~Tiles() {}
