@@ -425,7 +425,8 @@ int main() {
   winograd_error(1, 256, 64, 7, false);
   winograd_error(2, 32, 48, 20, false, 5);
   winograd_error(2, 32, 48, 20, true, 5);
-  winograd_error(2, 48, 32, 21, false, 2);
+  winograd_error(1, 16, 16, 14, false, 5);
+  winograd_error(2, 32, 32, 21, false, 2);
   winograd_error(2, 32, 32, 22, false, 3, 2);
   winograd_not_finite();
   pools();

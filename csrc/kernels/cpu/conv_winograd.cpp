@@ -16,14 +16,15 @@ template <class T> struct ForwardPlan {
   using S = Compute<T>;
   static constexpr int64_t NR = kTileCols<S>;
   Squares squares;
-  int64_t depth, mr, rows, kc, panels, block, blocks, groups;  // rows: of weights transformed at a time; groups: tasks share them
-  bool thin;
+  int64_t depth, mr, rows, kc, span, blocks, groups;  // rows: of weights transformed at a time; groups: tasks share them; span: squares of a block
+  bool thin, owned;  // owned: every thread turns all weights for itself
   int64_t weight_bytes, image_bytes, product_bytes;
 
   explicit ForwardPlan(const Gather& g) : squares(squares_of(g)) {
     const int64_t size = sizeof(S);
     depth = g.axis[0].taps * g.channels;
     thin = is_thin(g, squares);
+    owned = false;
     if (thin) {
       mr = strip_rows(squares.count());
       rows = NR;
@@ -38,16 +39,20 @@ template <class T> struct ForwardPlan {
     mr = strip_rows(g.rows);
     rows = least(ceil_div(g.rows, mr), most(1, (8 << 20) / (kPoints * depth * size) / mr)) * mr;
     kc = least(depth, kDepth<S>);
-    panels = ceil_div(squares.count(), NR);
-    block = least(caches().l2 / 2 / (kPoints * depth * NR * size), ceil_div(panels, 16));
-    block = most(1, least(block, 4));
-    blocks = ceil_div(panels, block);
-    groups = least(ceil_div(8, blocks), ceil_div(rows, mr));
+    const int64_t panels = ceil_div(squares.count(), NR);
+    const int64_t block = most(1, least(least(caches().l2 / 2 / (kPoints * depth * NR * size), ceil_div(panels, 16)), 4));
+    span = panels < 8 ? Simd<S>::width : block * NR;
+    blocks = ceil_div(squares.count(), span);
+    groups = blocks >= 4 ? 1 : least(ceil_div(4, blocks), ceil_div(rows, mr));
     weight_bytes = round_up(kPoints * apart<S>(rows * depth) * size + kPackSlack, 64);
-    image_bytes = round_up(kPoints * apart<S>(block * NR * depth) * size + kPackSlack, 64);
-    product_bytes = round_up(kPoints * apart<S>(mr * block * NR) * size + kPackSlack, 64);
+    image_bytes = round_up(kPoints * apart<S>(round_up(span, NR) * depth) * size + kPackSlack, 64);
+    product_bytes = round_up(kPoints * apart<S>(mr * round_up(span, NR)) * size + kPackSlack, 64);
+    // What one core has written costs another 40 ns a line: as much as it takes to turn 16 numbers' weights. So where they are not
+    // many, threads do not share them.
+    owned = weight_bytes <= (2 << 20);
   }
-  int64_t scratch() const { return weight_bytes + num_threads() * (image_bytes + product_bytes); }
+  int64_t own_bytes() const { return 64 + (owned ? weight_bytes : 0) + image_bytes + product_bytes; }
+  int64_t scratch() const { return (owned ? 0 : weight_bytes) + num_threads() * own_bytes(); }
 };
 
 // The kernel's taps in the order of the source's elements, which may be the kernel's turned; places in its plane.
@@ -171,6 +176,12 @@ bool store_results(const Gather& g, const Squares& s, const Compute<T>* m, int64
   return D::sum(spoiled) == S(0);
 }
 
+// What a thread's memory holds already.
+struct Held {
+  bool weights;
+  int64_t squares;  // the first of a block
+};
+
 // Many squares: a block of them is transformed and meets all rows of weights, which have been transformed before.
 template <class T, int taps>
 bool forward(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activation activation, char* scratch) {
@@ -180,8 +191,8 @@ bool forward(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activ
   constexpr int64_t NR = kTileCols<S>;
   const ForwardPlan<T> plan(g);
   const KernelTaps kernel(g, taps);
-  S* const weights = reinterpret_cast<S*>(scratch);
-  char* const own = scratch + plan.weight_bytes;
+  S* const shared = reinterpret_cast<S*>(scratch);
+  char* const own = scratch + (plan.owned ? 0 : plan.weight_bytes);
   const int64_t squares = plan.squares.count(), x_plane = g.x_plane(), y_plane = g.y_plane();
   bool spoiled = false;
   for (int64_t group = 0; group < g.groups; ++group)
@@ -189,8 +200,7 @@ bool forward(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activ
       const int64_t rows = least(plan.rows, g.rows - i0), strips = ceil_div(rows, plan.mr), stride = apart<S>(rows * plan.depth);
       const T* const x_group = x + group * g.channels * x_plane;
       T* const y_group = y + group * g.rows * y_plane;
-      auto transform = [&](int64_t begin, int64_t end, int) {  // [point][strip][depth][row]
-        const Flush flush;
+      auto turn = [&](int64_t begin, int64_t end, S* weights) {  // [point][strip][depth][row]
         for (int64_t strip = begin; strip < end; ++strip) {
           const int64_t i = strip * plan.mr;
           const int height = int(least(plan.mr, rows - i));
@@ -202,25 +212,34 @@ bool forward(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activ
           }
         }
       };
-      for_tasks(strips, plan.depth * 200, true, transform);
+      auto transform = [&](int64_t begin, int64_t end, int) {
+        const Flush flush;
+        turn(begin, end, shared);
+      };
+      if (!plan.owned) for_tasks(strips, plan.depth * 200, true, transform);
+      for (int worker = 0; worker < num_threads(); ++worker) *reinterpret_cast<Held*>(own + worker * plan.own_bytes()) = {false, -1};
       auto multiply = [&](int64_t begin, int64_t end, int worker) {
         const Flush flush;
-        S* const image = reinterpret_cast<S*>(own + worker * (plan.image_bytes + plan.product_bytes));
-        S* const products = reinterpret_cast<S*>(own + worker * (plan.image_bytes + plan.product_bytes) + plan.image_bytes);
+        char* const mine = own + worker * plan.own_bytes();
+        Held* const held = reinterpret_cast<Held*>(mine);
+        S* const image = reinterpret_cast<S*>(mine + 64);
+        S* const products = reinterpret_cast<S*>(mine + 64 + plan.image_bytes);
+        S* const weights = plan.owned ? reinterpret_cast<S*>(mine + 64 + plan.image_bytes + plan.product_bytes) : shared;
+        if (plan.owned && !held->weights) turn(0, strips, weights);
+        held->weights = true;
         Square square[4 * NR];
         Window window[4 * NR];
         Patch patch[4 * NR];
-        int64_t transformed = -1;
         for (int64_t task = begin; task < end; ++task) {
-          const int64_t part = task % plan.groups, first = task / plan.groups * plan.block * NR;
-          const int64_t count = least(plan.block * NR, squares - first), lanes = round_up(count, W);
+          const int64_t part = task % plan.groups, first = task / plan.groups * plan.span;
+          const int64_t count = least(plan.span, squares - first), lanes = round_up(count, W);
           // [point][panel][depth][lane]: a panel is NR lanes, or W if no more are left
           const int64_t point = apart<S>(lanes * plan.depth);
-          if (transformed != first) {
-            for (int64_t s = 0; s < count; ++s) {
-              square[s] = square_of(plan.squares, first + s);
-              patch[s] = patch_of(g, square[s], plan.squares);
-            }
+          for (int64_t s = 0; s < count; ++s) {
+            square[s] = square_of(plan.squares, first + s);
+            patch[s] = patch_of(g, square[s], plan.squares);
+          }
+          if (held->squares != first) {
             for (int64_t p = 0; p < plan.depth; p += g.channels) {
               windows_of(g, plan.squares, square, count, p / g.channels, window);
               for (int64_t s = 0; s < count; s += W) {
@@ -234,7 +253,7 @@ bool forward(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activ
                 }
               }
             }
-            transformed = first;
+            held->squares = first;
           }
           for (int64_t strip = strips * part / plan.groups; strip < strips * (part + 1) / plan.groups; ++strip) {
             const int64_t i = strip * plan.mr;
@@ -262,7 +281,7 @@ bool forward(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activ
           }
         }
       };
-      for_tasks(plan.blocks * plan.groups, plan.block * NR * plan.depth * kPoints * rows / plan.groups / W, true, multiply);
+      for_tasks(plan.blocks * plan.groups, plan.span * plan.depth * kPoints * rows / plan.groups / W, true, multiply);
       if (spoiled) return false;
     }
   return true;
@@ -312,8 +331,8 @@ bool forward_thin(const Gather& g, const T* x, const T* w, T* y, const T* bias, 
     for_tasks(ceil_div(plan.depth, kChannels) * strips, kChannels * 500, true, transform);
     auto multiply = [&](int64_t begin, int64_t end, int worker) {
       const Flush flush;
-      S* const panel = reinterpret_cast<S*>(own + worker * (plan.image_bytes + plan.product_bytes));  // [point][depth][row]
-      S* const products = reinterpret_cast<S*>(own + worker * (plan.image_bytes + plan.product_bytes) + plan.image_bytes);
+      S* const panel = reinterpret_cast<S*>(own + worker * plan.own_bytes());  // [point][depth][row]
+      S* const products = reinterpret_cast<S*>(own + worker * plan.own_bytes() + plan.image_bytes);
       for (int64_t task = begin; task < end; ++task) {
         const int64_t i = task * NR, rows = least(NR, g.rows - i), lead = round_up(rows, W);
         for (int64_t p0 = 0; p0 < plan.depth; p0 += plan.kc) {
@@ -360,7 +379,7 @@ bool winograd_accepts(const Gather& g, DType dtype) {
   if ((a[1].offset_step > 0) != (a[2].offset_step > 0)) return false;
   return with_single(dtype, [&](auto type) -> bool {
     using T = typename decltype(type)::type;
-    if (!kWinogradPays<T>(taps) || g.positions() == 0) return false;
+    if (!kWinogradPays<T>(taps) || g.positions() == 0 || (taps == 2 && g.channels < 32)) return false;  // fewer sums hide less of the error
     const Squares s = squares_of(g);
     // Cycles of avx512 for a channel and 16 rows: turning their kernels and meeting the squares; or meeting what is there.
     if (is_thin(g, s)) return 250 + 40 * s.count() < g.batch * g.positions() * taps * taps;
