@@ -143,7 +143,7 @@ def test_convolutions_are_those_of_two_ops(name, dtype):
         for grad in (False, True):
             results = []
             for together in (True, False):
-                x, w, b = (t.to(dtype).requires_grad_(grad) for t in drawn)
+                x, w, b = (t.clone().to(dtype).requires_grad_(grad) for t in drawn)
                 if together:
                     y = torch._C._ops.conv2d(x, w, b, *rest, name)
                 else:

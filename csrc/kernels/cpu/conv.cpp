@@ -62,9 +62,9 @@ void pack_columns(const Gather& g, const T* x, int64_t column, int cols, int64_t
 
 // ---- columns of kernels of one tap, which need no packing: tile, with rows of b where they lie, b_row apart. The next panel's
 // stand beside them, in as many pages of memory, and are asked for meanwhile.
-template <class S, int MR, int NV>
-void tile_in_place(int64_t k, const S* a, const S* b, int64_t b_row, S* c, int64_t c_row, bool add) {
-  using D = Simd<S>;
+template <class T, int MR, int NV>
+void tile_in_place(int64_t k, const Compute<T>* a, const T* b, int64_t b_row, Compute<T>* c, int64_t c_row, bool add) {
+  using D = Simd<Compute<T>>;
   constexpr int W = D::width;
   typename D::V sum[MR][NV];
 #pragma GCC unroll 16
@@ -89,11 +89,12 @@ void tile_in_place(int64_t k, const S* a, const S* b, int64_t b_row, S* c, int64
       D::store(c + i * c_row + v * W, add ? D::load(c + i * c_row + v * W) + sum[i][v] : sum[i][v]);
 }
 
-template <class S> using TileInPlace = void (*)(int64_t k, const S* a, const S* b, int64_t b_row, S* c, int64_t c_row, bool add);
+template <class T>
+using TileInPlace = void (*)(int64_t k, const Compute<T>* a, const T* b, int64_t b_row, Compute<T>* c, int64_t c_row, bool add);
 
-template <class S, int NV, int MR = kTileRows> TileInPlace<S> tile_in_place_of(int rows) {
-  if constexpr (MR == 1) return tile_in_place<S, 1, NV>;
-  else return rows == MR ? tile_in_place<S, MR, NV> : tile_in_place_of<S, NV, MR - 1>(rows);
+template <class T, int NV, int MR = kTileRows> TileInPlace<T> tile_in_place_of(int rows) {
+  if constexpr (MR == 1) return tile_in_place<T, 1, NV>;
+  else return rows == MR ? tile_in_place<T, MR, NV> : tile_in_place_of<T, NV, MR - 1>(rows);
 }
 
 // ---- the gather as a product: rows x depth weights times depth x (batch * positions) columns. All weights are packed
@@ -194,39 +195,28 @@ void gather(const Gather& g, const T* x, const T* w, T* y, const T* bias, Activa
           S* const packed = columns + (panel - first) * NR * plan.kc;
           Target targets[NR];
           const int64_t count = targets_of(g, panel * NR, cols, targets);
-          const S* in_place = nullptr;
-          if constexpr (same<T, S>) {
-            if (flat && count == 1 && cols == vectors * W)
-              in_place = x_group + panel * NR / plane * plane * g.channels * g.groups + panel * NR % plane + p0 * plane;
-          }
+          const T* in_place = nullptr;
+          if (!kPaired<T> && flat && count == 1 && cols == vectors * W)
+            in_place = x_group + panel * NR / plane * plane * g.channels * g.groups + panel * NR % plane + p0 * plane;
           if (!in_place) pack_columns<T, S>(g, x_group, panel * NR, cols, vectors * W, p0, k, packed);
           const bool plain = (e.plain() || !part.last) && sizeof(T) == sizeof(S) && count == 1 && cols == vectors * W && to_step == 1;
           for (int64_t i = i0; i < i1; i += plan.mr) {
             const int rows = int(least(plan.mr, g.rows - i));
             const S* const strip = weights + (group * plan.depth + p0) * g.rows + i * k;
-            if constexpr (same<T, S>) {
-              if (in_place) {
-                const TileInPlace<S> run = vectors == 1 ? tile_in_place_of<S, 1>(rows) : tile_in_place_of<S, 2>(rows);
-                S* const c = y_group + targets[0].at + i * y_plane;
-                if (plain) {
-                  run(k, strip, in_place, plane, c, y_plane, !part.first);
-                  continue;
-                }
-                alignas(64) S buffer[kTileRows * NR + W];
-                run(k, strip, in_place, plane, buffer, vectors * W, false);
-                merge<T>(buffer, vectors * W, rows, cols, c, y_plane, 1, c, y_plane, 1, bias_row + i, 0, e, part);
-                continue;
+            auto run = [&](S* to, int64_t to_row, bool add) {
+              if constexpr (!kPaired<T>) {
+                if (in_place) return (vectors == 1 ? tile_in_place_of<T, 1>(rows) : tile_in_place_of<T, 2>(rows))(k, strip, in_place, plane, to, to_row, add);
               }
-            }
-            const Tile<S> run = vectors == 1 ? tile_of<S, 1, kPaired<T>>(rows) : tile_of<S, 2, kPaired<T>>(rows);
+              (vectors == 1 ? tile_of<S, 1, kPaired<T>>(rows) : tile_of<S, 2, kPaired<T>>(rows))(k, strip, packed, to, to_row, add);
+            };
             if constexpr (sizeof(T) == sizeof(S)) {
               if (plain) {
-                run(k, strip, packed, y_group + targets[0].at + i * y_plane, y_plane, !part.first);
+                run(y_group + targets[0].at + i * y_plane, y_plane, !part.first);
                 continue;
               }
             }
             alignas(64) S buffer[kTileRows * NR + W];
-            run(k, strip, packed, buffer, vectors * W, false);
+            run(buffer, vectors * W, false);
             for (int64_t t = 0; t < count; ++t) {
               T* const c = y_group + targets[t].at + i * y_plane;
               S* part_sums = nullptr;

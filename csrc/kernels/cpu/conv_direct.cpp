@@ -147,8 +147,8 @@ bool worthwhile(const Gather& g, const Frame& f, int64_t band, int64_t lanes) {
 
 bool direct_accepts(const Gather& g, DType dtype) {
   if (g.taps() == 0 || g.positions() == 0 || g.axis[2].step > 64) return false;
-  if (g.flat() && (dtype == DType::float32 || dtype == DType::float64)) return false;
   return with_floating(dtype, [&](auto type) {
+    if (g.flat() && !kPaired<typename decltype(type)::type>) return false;  // conv.cpp takes those in place
     const DirectPlan<typename decltype(type)::type> plan(g);
     return plan.plane * plan.lines * int64_t(sizeof(Compute<typename decltype(type)::type>)) <= caches().l2 &&
            worthwhile(g, Frame(g, plan.band), plan.band, plan.lanes);

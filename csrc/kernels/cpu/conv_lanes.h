@@ -54,7 +54,10 @@ template <class T> inline typename Simd<Compute<T>>::V load_inside(const T* row,
   if (at >= 0) return D::load(row + at, int(size - at));
   const int first = int(-at), last = size - at < W ? int(size - at) : W;
 #if defined(__AVX512F__)
-  if constexpr (same<T, float>) return _mm512_maskz_loadu_ps(__mmask16((1u << last) - (1u << first)), row + at);
+  const __mmask16 mask = __mmask16((1u << last) - (1u << first));
+  if constexpr (same<T, float>) return _mm512_maskz_loadu_ps(mask, row + at);
+  if constexpr (same<T, Half>) return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, row + at));
+  if constexpr (same<T, BFloat>) return Vec<float>::widen(_mm256_maskz_loadu_epi16(mask, row + at));
 #endif
   T lanes[W] = {};
   memcpy(lanes + first, row, size_t(last - first) * sizeof(T));

@@ -180,7 +180,7 @@ bool frame_accepts(const ConvArgs& c) {
   if (g.axis[2].step > 64 || g.positions() == 0 || g.rows <= 4) return false;
   return with_floating(c.dtype, [&](auto type) -> bool {
     using T = typename decltype(type)::type;
-    if ((kPaired<T> && g.axis[2].count % 2 != 0) || (g.taps() < 2 && !in_place<T>(g))) return false;
+    if ((kPaired<T> && g.axis[2].count % 2 != 0) || (g.taps() < 2 && !g.flat())) return false;
     return FramePlan<T>(g).frame_bytes <= caches().l2;
   });
 }

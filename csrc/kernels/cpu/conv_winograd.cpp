@@ -47,8 +47,7 @@ template <class T> struct ForwardPlan {
     weight_bytes = round_up(kPoints * apart<S>(rows * depth) * size + kPackSlack, 64);
     image_bytes = round_up(kPoints * apart<S>(round_up(span, NR) * depth) * size + kPackSlack, 64);
     product_bytes = round_up(kPoints * apart<S>(mr * round_up(span, NR)) * size + kPackSlack, 64);
-    // What one core has written costs another 40 ns a line: as much as it takes to turn 16 numbers' weights. So where they are not
-    // many, threads do not share them.
+    // Few weights are turned by each thread for itself: nobody waits for the others, or for lines that they have just written.
     owned = weight_bytes <= (2 << 20);
   }
   int64_t own_bytes() const { return 64 + (owned ? weight_bytes : 0) + image_bytes + product_bytes; }
