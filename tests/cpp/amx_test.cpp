@@ -1,4 +1,4 @@
-// GEMM through the tile unit, emulated (-DTESSEL_EMULATE_TILES on the kernel) or real: bit for bit the stated order of
+// GEMM and convolution through the tile unit, emulated (-DTESSEL_EMULATE_TILES on the kernel) or real: bit for bit the stated order of
 // products and sums; closer to float64 than a float32 loop; values that do not split take the other kernel.
 #include "kernel_test.h"
 #include "kernels/cpu/amx/entries.h"
@@ -226,6 +226,124 @@ void batches() {
   for (int64_t i = 0; i < n; ++i) check(!std::isfinite(again[n * n + i * n + 5]) && std::isfinite(again[i * n + 5]), "one infinite column");
 }
 
+// ---- convolution: the three products against double sums, the same bits at any number of threads
+struct Conv {
+  ConvArgs c{};
+  Block x, w, y;
+
+  Conv(DType d, int64_t batch, int64_t groups, int64_t in, int64_t out, int64_t side, int64_t kernel, int64_t stride, int64_t padding)
+      : x(d, batch * groups * in * side * side), w(d, groups * out * in * kernel * kernel),
+        y(d, batch * groups * out * results(side, kernel, stride, padding) * results(side, kernel, stride, padding)) {
+    c.dtype = d;
+    c.batch = batch, c.groups = groups, c.in_channels = in, c.out_channels = out;
+    for (int i = 0; i < 3; ++i) {
+      c.in[i] = i ? side : 1;
+      c.kernel[i] = i ? kernel : 1;
+      c.stride[i] = i ? stride : 1;
+      c.padding[i] = i ? padding : 0;
+      c.dilation[i] = 1;
+      c.out[i] = i ? results(side, kernel, stride, padding) : 1;
+    }
+    for (Block* block : {&x, &w, &y}) block->fill([] { return rng.uniform(); });
+  }
+  static int64_t results(int64_t side, int64_t kernel, int64_t stride, int64_t padding) { return (side + 2 * padding - kernel) / stride + 1; }
+
+  using Entry = void (*)(const ConvArgs&, void*);
+  using Bytes = int64_t (*)(const ConvArgs&);
+  Block run(int which, Entry entry, Bytes bytes, const Block* bias = nullptr) {
+    Block first = which == 0 ? y : which == 1 ? x : w;
+    for (int threads = 1; threads <= 2; ++threads) {
+      set_num_threads(threads);
+      Block out = which == 0 ? y : which == 1 ? x : w;
+      ConvArgs a = c;
+      a.x = which == 1 ? out.data() : x.data();
+      a.w = which == 2 ? out.data() : w.data();
+      a.y = which == 0 ? out.data() : y.data();
+      a.bias = bias ? const_cast<void*>(bias->data()) : nullptr;
+      Scratch scratch(bytes(a));
+      entry(a, scratch.data());
+      check(scratch.intact() && out.intact(), "conv canary");
+      if (threads == 1) first = out;
+      else check(out.same(first), "conv: threads change bits");
+    }
+    return first;
+  }
+  // The exact results of the three products, and the sums of magnitudes that went into each.
+  void exact(std::vector<double>* want, std::vector<double>* size) const {
+    const Block* blocks[3] = {&y, &x, &w};
+    for (int e = 0; e < 3; ++e) want[e].assign(size_t(blocks[e]->count), 0), size[e].assign(size_t(blocks[e]->count), 0);
+    const int64_t side = c.in[1], out = c.out[1], k = c.kernel[1];
+    for (int64_t n = 0; n < c.batch * c.groups; ++n)
+      for (int64_t o = 0; o < c.out_channels; ++o)
+        for (int64_t i = 0; i < c.in_channels; ++i)
+          for (int64_t t = 0; t < k * k; ++t)
+            for (int64_t q = 0; q < out * out; ++q) {
+              const int64_t u = q / out * c.stride[1] + t / k - c.padding[1], v = q % out * c.stride[2] + t % k - c.padding[2];
+              if (u < 0 || v < 0 || u >= side || v >= side) continue;
+              const int64_t at[3] = {(n * c.out_channels + o) * out * out + q, ((n * c.in_channels + i) * side + u) * side + v,
+                                     ((n % c.groups * c.out_channels + o) * c.in_channels + i) * k * k + t};
+              for (int e = 0; e < 3; ++e) {
+                const double product = (*blocks[(e + 1) % 3])[at[(e + 1) % 3]] * (*blocks[(e + 2) % 3])[at[(e + 2) % 3]];
+                want[e][size_t(at[e])] += product;
+                size[e][size_t(at[e])] += std::fabs(product);
+              }
+            }
+  }
+};
+
+const Conv::Entry kConv[3] = {amx::conv, amx::conv_backward_data, amx::conv_backward_weight};
+const Conv::Bytes kConvBytes[3] = {amx::conv_scratch, amx::conv_backward_data_scratch, amx::conv_backward_weight_scratch};
+
+// The largest error of the three products, in the sums of magnitudes.
+double conv_error(Conv& conv) {
+  std::vector<double> want[3], size[3];
+  conv.exact(want, size);
+  double worst = 0;
+  for (int e = 0; e < 3; ++e) {
+    const Block got = conv.run(e, kConv[e], kConvBytes[e]);
+    for (int64_t i = 0; i < got.count; ++i) {
+      double error = std::fabs(got[i] - want[e][size_t(i)]) - (conv.c.dtype == DType::bfloat16 ? 0x1p-8 * std::fabs(want[e][size_t(i)]) : 0);
+      if (size[e][size_t(i)] > 0) worst = std::max(worst, error / size[e][size_t(i)]);
+      else check(got[i] == 0, "a result without products is zero");
+    }
+  }
+  return worst;
+}
+
+void convolutions() {
+  for (DType d : {DType::float32, DType::bfloat16}) {
+    Conv cases[] = {Conv(d, 2, 1, 70, 70, 7, 1, 1, 0), Conv(d, 1, 1, 36, 40, 9, 5, 1, 2), Conv(d, 2, 1, 64, 33, 12, 4, 2, 1),
+                    Conv(d, 2, 2, 64, 40, 7, 1, 1, 0), Conv(d, 1, 1, 16, 200, 9, 3, 1, 1)};
+    for (Conv& conv : cases) {
+      const double error = conv_error(conv);
+      std::printf("conv %s %ld to %ld, %ldx%ld: %.2g of the sum of magnitudes\n", name_of(d), long(conv.c.in_channels), long(conv.c.out_channels),
+                  long(conv.c.kernel[1]), long(conv.c.kernel[2]), error);
+      check(error <= 4e-7, "conv error");
+    }
+  }
+  const double bounds[] = {4e-7, 1e-4, 2e-2};
+  double last = 0;
+  for (Precision precision : {Precision::highest, Precision::high, Precision::medium}) {
+    Conv conv(DType::float32, 2, 1, 96, 40, 8, 1, 1, 0);
+    conv.c.precision = precision;
+    const double error = conv_error(conv);
+    check(error <= bounds[int(precision)] && error > last, "conv precision " + std::to_string(int(precision)));
+    last = error;
+  }
+  // A value that does not split: the bits are those of the kernels below; with bias and activation too.
+  for (double special : {double(INFINITY), double(NAN), 1e-37}) {
+    Conv conv(DType::float32, 2, 1, 40, 70, 9, 1, 1, 0);
+    conv.x.set(77, special);
+    Block bias(DType::float32, 70);
+    bias.fill([] { return rng.uniform(); });
+    conv.c.activation = Activation::relu;
+    check(conv.run(0, amx::conv, amx::conv_scratch, &bias).same(conv.run(0, avx512::conv, avx512::conv_scratch, &bias)), "conv that does not split");
+    conv.c.activation = Activation::none;
+    check(conv.run(2, amx::conv_backward_weight, amx::conv_backward_weight_scratch)
+              .same(conv.run(2, avx512::conv_backward_weight, avx512::conv_backward_weight_scratch)), "conv weight that does not split");
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -234,5 +352,6 @@ int main() {
   accuracy();
   values_that_do_not_split();
   batches();
+  convolutions();
   return report("amx");
 }
