@@ -1,5 +1,6 @@
 // Convolution and pooling in Python.
 #include "bindings/registry.h"
+#include "ops/epilogue.h"
 
 namespace tessel::python {
 

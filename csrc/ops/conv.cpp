@@ -23,7 +23,6 @@ using Shared = std::shared_ptr<const Geometry>;
 ConvArgs arguments(const Geometry& g, DType dtype) {
   ConvArgs args{};
   args.dtype = dtype;
-  args.precision = float32_precision();
   args.batch = g.x_sizes[0];
   args.groups = g.groups;
   args.in_channels = g.x_sizes[1] / g.groups;
@@ -187,6 +186,14 @@ Tensor conv_same(const char* name, int spatial, const Tensor& x, const Tensor& w
   }
   if (c.batched) return conv_forward(c.x, w, b, g, activation, inplace);
   return activated(activation, squeeze(conv_forward(c.x, w, b, g), Dims{0}), inplace);
+}
+
+Tensor conv(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups) {
+  return conv(name, spatial, x, w, b, stride, padding, dilation, groups, Activation::none, false);
+}
+
+Tensor conv_same(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& dilation, int64_t groups) {
+  return conv_same(name, spatial, x, w, b, stride, dilation, groups, Activation::none, false);
 }
 
 Tensor conv_transpose(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& output_padding_, int64_t groups, const Dims& dilation) {

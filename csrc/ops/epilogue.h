@@ -22,4 +22,10 @@ inline bool own_memory(const Tensor& before, const Tensor& y) { return before->s
 // Makes y the activation of `before`; in place: as if it had been written over it.
 const Tensor& record_activation(Activation activation, const Tensor& before, const Tensor& y, bool inplace = false);
 
+// conv and conv_same (ops.h) with an activation.
+Tensor conv(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups,
+            Activation activation, bool inplace);
+Tensor conv_same(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& dilation, int64_t groups,
+                 Activation activation, bool inplace);
+
 }  // namespace tessel

@@ -366,10 +366,8 @@ Precision float32_precision();   // of every product; highest unless set otherwi
 void set_float32_precision(Precision precision);
 
 // ---- convolution and pooling of 1, 2 or 3 spatial dimensions; a single int stands for all of them
-Tensor conv(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups,
-            Activation activation = Activation::none, bool inplace = false);
-Tensor conv_same(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& dilation, int64_t groups,
-                 Activation activation = Activation::none, bool inplace = false);
+Tensor conv(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups);
+Tensor conv_same(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& dilation, int64_t groups);
 Tensor conv_transpose(const char* name, int spatial, const Tensor& x, const Tensor& w, const Tensor& b, const Dims& stride, const Dims& padding, const Dims& output_padding, int64_t groups, const Dims& dilation);
 std::tuple<Tensor, Tensor> max_pool(int spatial, const Tensor& x, const Dims& kernel, const Dims& stride, const Dims& padding, const Dims& dilation, bool ceil_mode, bool want_indices);
 Tensor avg_pool(int spatial, const Tensor& x, const Dims& kernel, const Dims& stride, const Dims& padding, bool ceil_mode, bool count_include_pad, std::optional<int64_t> divisor_override);

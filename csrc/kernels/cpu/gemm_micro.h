@@ -53,11 +53,8 @@ void tile(int64_t k, const S* a, const S* b, T* c, int64_t c_row, bool add) {
   using D = Simd<S>;
   constexpr int W = D::width;
   typename D::V sum[MR][NV];
-  // Unrolled early, here and at the end, or the compiler passes the sums through memory.
-#pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
     __builtin_prefetch(c + i * c_row, 1);
-#pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) sum[i][v] = D::zero();
   }
   for (int64_t p = 0; p < k; ++p, a += MR, b += NV * W) {
@@ -69,14 +66,10 @@ void tile(int64_t k, const S* a, const S* b, T* c, int64_t c_row, bool add) {
     }
   }
   if (sizeof(S) == sizeof(T) && add) {
-#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 2
       for (int v = 0; v < NV; ++v) D::store(c + i * c_row + v * W, D::load(c + i * c_row + v * W) + sum[i][v]);
   } else {
-#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 2
       for (int v = 0; v < NV; ++v) D::store(c + i * c_row + v * W, sum[i][v]);
   }
 }
