@@ -66,7 +66,8 @@ nearest.
 
 Names, argument order, keywords, defaults, results, dtypes and their promotion, gradients, the keys of `state_dict`s and
 the types of exceptions. PyTorch's own databases of operators, modules and optimizers are run against tessel
-(`make peer`). A `state_dict` loads both ways; files are safetensors.
+(`make peer`). A `state_dict` loads both ways; `save` writes safetensors, or
+PyTorch's own files where the name ends in `.pt` or `.pth`.
 
 ## Better
 
@@ -84,8 +85,8 @@ the types of exceptions. PyTorch's own databases of operators, modules and optim
 ## Other
 
 - `nn.DataParallel`, `DistributedDataParallel` and `torch.distributed` work for one process. A larger world raises.
-- `backends.*` flags, `use_deterministic_algorithms` and `set_float32_matmul_precision` are kept and change nothing:
-  every kernel is deterministic and computes float32 in float32.
+- `backends.*` flags and `use_deterministic_algorithms` are kept and change nothing: every kernel is deterministic.
+  `set_float32_matmul_precision` matters where a matrix unit multiplies bfloat16; elsewhere float32 is float32.
 - `torch.version.torch` says which PyTorch is meant: {version}.
 
 ## What of PyTorch's is there
