@@ -16,6 +16,7 @@ from ._legacy import HalfTensor as HalfTensor
 from ._legacy import IntTensor as IntTensor
 from ._legacy import LongTensor as LongTensor
 from ._legacy import ShortTensor as ShortTensor
+from ._storage import TypedStorage as TypedStorage
 from . import __config__ as __config__
 from .settings import _assert as _assert
 from .settings import _check as _check
@@ -37,6 +38,8 @@ from .amp import autocast_decrement_nesting as autocast_decrement_nesting
 from .amp import autocast_increment_nesting as autocast_increment_nesting
 from . import autograd as autograd
 from . import backends as backends
+from ._spectral import bartlett_window as bartlett_window
+from ._spectral import blackman_window as blackman_window
 from .amp import clear_autocast_cache as clear_autocast_cache
 from .compiler import compile as compile
 from .settings import compiled_with_cxx11_abi as compiled_with_cxx11_abi
@@ -45,8 +48,10 @@ from . import cpu as cpu
 from . import cuda as cuda
 from . import distributed as distributed
 from . import distributions as distributions
+from . import fft as fft
 from ._limits import finfo as finfo
 from .random import fork_rng as fork_rng
+from ._functions import frobenius_norm as frobenius_norm
 from . import func as func
 from .amp import get_autocast_cpu_dtype as get_autocast_cpu_dtype
 from .amp import get_autocast_dtype as get_autocast_dtype
@@ -55,6 +60,9 @@ from .settings import get_deterministic_debug_mode as get_deterministic_debug_mo
 from .settings import get_float32_matmul_precision as get_float32_matmul_precision
 from .settings import get_num_interop_threads as get_num_interop_threads
 from ._tensor_str import get_printoptions as get_printoptions
+from ._functions import gradient as gradient
+from ._spectral import hamming_window as hamming_window
+from ._spectral import hann_window as hann_window
 from . import hpu as hpu
 from . import hub as hub
 from ._limits import iinfo as iinfo
@@ -65,7 +73,9 @@ from .settings import is_deterministic_algorithms_warn_only_enabled as is_determ
 from .settings import is_storage as is_storage
 from .settings import is_vulkan_available as is_vulkan_available
 from .settings import is_warn_always_enabled as is_warn_always_enabled
+from ._spectral import istft as istft
 from . import jit as jit
+from ._spectral import kaiser_window as kaiser_window
 from . import linalg as linalg
 from .serialization import load as load
 from . import mps as mps
@@ -73,11 +83,13 @@ from . import mtia as mtia
 from . import multiprocessing as multiprocessing
 from . import nn as nn
 from . import npu as npu
+from ._functions import nuclear_norm as nuclear_norm
 from . import onnx as onnx
 from . import optim as optim
 from ._lowrank import pca_lowrank as pca_lowrank
 from . import profiler as profiler
 from . import random as random
+from ._functions import range as range
 from .serialization import save as save
 from . import serialization as serialization
 from .amp import set_autocast_cache_enabled as set_autocast_cache_enabled
@@ -93,9 +105,13 @@ from .settings import set_flush_denormal as set_flush_denormal
 from .settings import set_num_interop_threads as set_num_interop_threads
 from ._tensor_str import set_printoptions as set_printoptions
 from .settings import set_warn_always as set_warn_always
+from . import signal as signal
+from . import special as special
+from ._spectral import stft as stft
 from ._lowrank import svd_lowrank as svd_lowrank
 from . import testing as testing
 from .settings import typename as typename
+from ._functions import unravel_index as unravel_index
 from .settings import use_deterministic_algorithms as use_deterministic_algorithms
 from . import utils as utils
 from . import version as version
