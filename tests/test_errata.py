@@ -396,7 +396,7 @@ def test_s28_attention_scales_by_the_width_of_a_head():
 @lacks(nn, "SinusoidalPositionalEncoding")
 def test_s29_positions_far_away_and_odd_widths():
     for width in (6, 7):
-        encoding = nn.SinusoidalPositionalEncoding(width)
+        encoding = nn.SinusoidalPositionalEncoding(width, batch_first=True)
         y = encoding(torch.zeros(1, 200, width))
         for pos, i in ((0, 0), (1, 1), (150, 4), (199, 5)):
             angle = pos / 10000 ** (2 * (i // 2) / width)

@@ -312,7 +312,7 @@ OPERATORS = {
     "__eq__ __ne__": "(self, other: Any, /) -> Tensor: ...  # type: ignore[override]",
     "__new__": "(cls, *args: Any, **kwargs: Any) -> Self: ...",
     "__contains__": "(self, value: Any, /) -> _bool: ...",
-    "__complex__": "(self) -> complex: ...",
+    "__complex__": "(self) -> builtins.complex: ...",
     "__reversed__": "(self) -> Tensor: ...",
 }
 METHODS = [
@@ -329,7 +329,7 @@ METHODS = [
 ATTRIBUTES = {
     "shape": "Size", "dtype": "_dtype", "device": "_device", "layout": "layout", "data": "Tensor",
     "grad": "Tensor | None", "grad_fn": "Node | None", "_base": "Tensor | None",
-    "T": "Tensor", "mT": "Tensor", "H": "Tensor", "mH": "Tensor",
+    "T": "Tensor", "mT": "Tensor", "H": "Tensor", "mH": "Tensor", "real": "Tensor", "imag": "Tensor",
     "__array_interface__": "dict[str, Any]", "__array_priority__": "_int", "ndim": "_int", "itemsize": "_int", "nbytes": "_int", "_version": "_int",
 }  # fmt: skip
 

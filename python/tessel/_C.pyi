@@ -262,7 +262,7 @@ class Tensor(metaclass=_TensorMeta):
     def __ne__(self, other: Any, /) -> Tensor: ...  # type: ignore[override]
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
     def __contains__(self, value: Any, /) -> _bool: ...
-    def __complex__(self) -> complex: ...
+    def __complex__(self) -> builtins.complex: ...
     def __reversed__(self) -> Tensor: ...
     H: Tensor
     T: Tensor
@@ -275,7 +275,7 @@ class Tensor(metaclass=_TensorMeta):
     dtype: _dtype
     grad: Tensor | None
     grad_fn: Node | None
-    imag: _bool
+    imag: Tensor
     is_cpu: _bool
     is_cuda: _bool
     is_leaf: _bool
@@ -289,7 +289,7 @@ class Tensor(metaclass=_TensorMeta):
     mT: Tensor
     nbytes: _int
     ndim: _int
-    real: _bool
+    real: Tensor
     requires_grad: _bool
     retains_grad: _bool
     shape: Size
