@@ -100,6 +100,7 @@ struct GemmArgs {
 //   conv_backward_weight  x, y -> w and, where not null, bias: dw and db from x and dy
 struct ConvArgs {
   DType dtype;                                   // of everything: float32, float64, bfloat16, float16
+  Precision precision;
   int64_t batch, groups, in_channels, out_channels;  // channels of one group
   int64_t in[3], out[3], kernel[3], stride[3], dilation[3];
   int64_t padding[3];                            // before; what is after follows from `out`

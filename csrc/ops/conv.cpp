@@ -23,6 +23,7 @@ using Shared = std::shared_ptr<const Geometry>;
 ConvArgs arguments(const Geometry& g, DType dtype) {
   ConvArgs args{};
   args.dtype = dtype;
+  args.precision = float32_precision();
   args.batch = g.x_sizes[0];
   args.groups = g.groups;
   args.in_channels = g.x_sizes[1] / g.groups;

@@ -321,6 +321,15 @@ void convolutions() {
       check(error <= 4e-7, "conv error");
     }
   }
+  const double bounds[] = {4e-7, 1e-4, 2e-2};
+  double last = 0;
+  for (Precision precision : {Precision::highest, Precision::high, Precision::medium}) {
+    Conv conv(DType::float32, 2, 1, 96, 40, 8, 1, 1, 0);
+    conv.c.precision = precision;
+    const double error = conv_error(conv);
+    check(error <= bounds[int(precision)] && error > last, "conv precision " + std::to_string(int(precision)));
+    last = error;
+  }
   // A value that does not split: the bits are those of the kernels below; with bias and activation too.
   for (double special : {double(INFINITY), double(NAN), 1e-37}) {
     Conv conv(DType::float32, 2, 1, 40, 70, 9, 1, 1, 0);

@@ -93,10 +93,10 @@ void pack_column_step(char* to, const Gather& g, const T* x, const Segment* segm
 }
 
 // The product of a tile's rows and columns, added to what stands in sums unless it is the first of the depth.
-template <class T> void add_product(int64_t steps, const char* a, const char* b, float* sums, bool first) {
-  if (first) return tile_product<T>(first_product<T>(Precision::highest), steps, a, b, sums);
+template <class T> void add_product(Precision precision, int64_t steps, const char* a, const char* b, float* sums, bool first) {
+  if (first) return tile_product<T>(first_product<T>(precision), steps, a, b, sums);
   alignas(64) float tile[kSide * kSide];
-  tile_product<T>(first_product<T>(Precision::highest), steps, a, b, tile);
+  tile_product<T>(first_product<T>(precision), steps, a, b, tile);
   for (int64_t i = 0; i < kSide * kSide; i += kTileLanes)
     _mm512_storeu_ps(sums + i, _mm512_add_ps(_mm512_loadu_ps(sums + i), _mm512_loadu_ps(tile + i)));
 }
@@ -153,7 +153,7 @@ template <class T> bool gather(const Gather& g, const ConvArgs& c, const T* x, T
         }
         for (int64_t panel = first; panel < last; ++panel)
           for (int64_t row = 0; row < plan.row_panels; ++row)
-            add_product<T>(steps, weights + ((group * plan.row_panels + row) * plan.steps + s0) * kStepBytes<T>,
+            add_product<T>(c.precision, steps, weights + ((group * plan.row_panels + row) * plan.steps + s0) * kStepBytes<T>,
                            columns + (panel - first) * steps * kStepBytes<T>, sums + ((panel - first) * plan.row_panels + row) * kSide * kSide,
                            s0 == 0);
       }
@@ -274,7 +274,7 @@ template <class T> bool weight(const ConvArgs& c, char* scratch) {
             break;
           }
           for (int64_t row = r0; row < r1; ++row)
-            add_product<T>(steps, rows_packed + (row - r0) * steps * kStepBytes<T>, panel_packed,
+            add_product<T>(c.precision, steps, rows_packed + (row - r0) * steps * kStepBytes<T>, panel_packed,
                            sums + ((panel - c0) * kWeightPanels + row - r0) * kSide * kSide, piece == from);
         }
       }
