@@ -39,7 +39,7 @@ void add_special_of_two(const char* name, const char* first, const char* second,
 template <Special op>
 void add_incomplete_gamma(const char* name) {
   std::string n(name);
-  add_special_of_two<op>(name, "input", "other", kFunction);
+  add_op(keep(n + "(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor"), +[](const Tensor& a, const Tensor& b, const Into& out) { return special(op, a, b, out); }, "", kFunction);
   add_op(keep(n + "(Tensor input, Tensor other) -> Tensor"), +[](const Tensor& a, const Tensor& b) { return special(op, a, b); }, "", kMethod);
   add_op(keep(n + "_(Tensor input, Tensor other) -> Tensor"), +[](Tensor& a, const Tensor& b) -> Tensor& { special(op, a, b, Into::over(a)); return a; }, "", kMethod);
 }

@@ -108,6 +108,8 @@ std::tuple<Tensor, Tensor> histogram(const Tensor& x, int64_t bins, std::optiona
     check(low <= high, "histogram: min should not exceed max, but got ", low, " and ", high);
   } else if (x.numel()) {
     low = item(min(detach(x))).as_double(), high = item(max(detach(x))).as_double();
+  } else {
+    high = 1;
   }
   check(std::isfinite(low) && std::isfinite(high), "histogram: range [", low, ", ", high, "] is not finite");
   if (low == high) low -= 0.5, high += 0.5;

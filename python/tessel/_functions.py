@@ -37,6 +37,7 @@ def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, 
     sizes = [shape] if isinstance(shape, int) else list(shape)
     if any(n < 0 for n in sizes):
         raise ValueError(f"unravel_index: 'shape' cannot have negative values, but got {tuple(sizes)}")
+    indices = indices.long()
     coordinates = []
     for n in reversed(sizes):
         coordinates.append(indices % n)
@@ -78,12 +79,11 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: in
     dims = [d % input.dim() for d in dims]
     if len(set(dims)) < len(dims):
         raise RuntimeError(f"gradient: dim {dims} appears multiple times in the list of dims")
+    spacing = 1 if spacing is None else spacing
     if isinstance(spacing, (int, float, complex)):
         steps: list[Any] = [spacing] * len(dims)
     else:
         steps = list(spacing)
-        if len(steps) == 1 and len(dims) > 1 and not isinstance(steps[0], Tensor):
-            steps *= len(dims)
     if len(steps) != len(dims):
         raise RuntimeError(
             f"gradient: expected spacing to be unspecified, a scalar or a list of length equal to {len(dims)}, "
@@ -109,14 +109,15 @@ def _derivative(x: Tensor, dim: int, step: Any, order: int) -> Tensor:
                 f"gradient: expected spacing[{dim}] to be 1-dimensional with {n} coordinates, got {tuple(step.shape)}"
             )
         h = step.diff()
+        left, right = h[:-1], h[1:]
+        inside = (
+            -right / (left * (left + right)) * x[..., :-2]
+            + (right - left) / (left * right) * x[..., 1:-1]
+            + left / (right * (left + right)) * x[..., 2:]
+        )
     else:
         h = _C.full((n - 1,), step, dtype=x.dtype)
-    left, right = h[:-1], h[1:]
-    inside = (
-        -right / (left * (left + right)) * x[..., :-2]
-        + (right - left) / (left * right) * x[..., 1:-1]
-        + left / (right * (left + right)) * x[..., 2:]
-    )
+        inside = (x[..., 2:] - x[..., :-2]) / (2 * step)
     if order == 1:
         first, last = (x[..., 1] - x[..., 0]) / h[0], (x[..., -1] - x[..., -2]) / h[-1]
     else:
