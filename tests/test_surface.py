@@ -169,7 +169,9 @@ def test_foreach():
     assert [x.tolist() for x in xs] == [[2.5] * 2, [8.5] * 3]
     assert [x[0].item() for x in torch._foreach_add(xs, [1.0, 2.0])] == [3.5, 10.5]
     assert [n.item() for n in torch._foreach_norm([torch.tensor([3.0, 4.0])])] == [5.0]
-    with pytest.raises(RuntimeError, match="_foreach_add: Tensor lists must have the same number of tensors, got 2 and 1"):
+    with pytest.raises(
+        RuntimeError, match="_foreach_add: Tensor lists must have the same number of tensors, got 2 and 1"
+    ):
         torch._foreach_add(xs, [1.0])
 
 

@@ -378,7 +378,13 @@ def extension():
         lines += [f"class {name}(NamedTuple):", *(f"    {field}: {type_of(kind)}" for kind, field in fields)]
     lines += tensor_class(by_place["method"])
     lines += functions(by_place["function"], out=True)
-    for place, space in (("nn", "_nn"), ("linalg", "_linalg"), ("private", "_ops"), ("optim", "_optim"), ("special", "_special")):
+    for place, space in (
+        ("nn", "_nn"),
+        ("linalg", "_linalg"),
+        ("private", "_ops"),
+        ("optim", "_optim"),
+        ("special", "_special"),
+    ):
         lines += [f"class {space}:", *functions(by_place[place], static=True, indent="    ")]
     return [*lines, *plain_functions()]
 

@@ -60,9 +60,7 @@ _FUNCTIONS = {id(getattr(F, name)): name for name in ("gelu", "relu", "sigmoid",
 _NORMS: dict[type[Module], _Known] = {
     LayerNorm: _Known(
         LayerNorm.forward,
-        lambda norm, x, more: _C._ops.add_layer_norm(
-            x, more, norm.normalized_shape, norm.weight, norm.bias, norm.eps
-        ),
+        lambda norm, x, more: _C._ops.add_layer_norm(x, more, norm.normalized_shape, norm.weight, norm.bias, norm.eps),
     ),
     RMSNorm: _Known(
         RMSNorm.forward,

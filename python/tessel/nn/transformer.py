@@ -139,9 +139,7 @@ class TransformerEncoderLayer(_Layer):
         def attend(x: Tensor) -> Tensor:
             return self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, is_causal=is_causal)[0]
 
-        return self._residual(
-            src, (attend, self.norm1, self.dropout1), (self._feed_forward, self.norm2, self.dropout2)
-        )
+        return self._residual(src, (attend, self.norm1, self.dropout1), (self._feed_forward, self.norm2, self.dropout2))
 
 
 class TransformerDecoderLayer(_Layer):
