@@ -178,6 +178,7 @@ Tensor count_nonzero(const Tensor& x, Ints dims) {
 // ---- norms
 
 Tensor logsumexp(const Tensor& x_, Ints dims, bool keepdim) {
+  if (is_complex(x_.dtype())) fail<NotImplementedError>("logsumexp: not implemented for ", x_.dtype());
   Tensor x = is_floating(x_.dtype()) ? x_ : to_dtype(x_, default_dtype());
   uint32_t mask = dim_mask("logsumexp", dims, x.dim());
   Tensor y = run_reduce("logsumexp", Reduce::logsumexp, x, mask, keepdim, x.dtype(), compute_type(x.dtype()));
