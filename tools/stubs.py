@@ -207,8 +207,8 @@ def tuple_name(op, fields):
 
 # Ops that give several tensors, and whose signatures do not say so.
 LISTS = set(
-    """broadcast_tensors chunk dsplit hsplit meshgrid split split_copy split_with_sizes split_with_sizes_copy tensor_split
-    unbind unbind_copy unsafe_chunk unsafe_split unsafe_split_with_sizes vsplit""".split()
+    """broadcast_tensors chunk dsplit hsplit meshgrid split split_copy split_with_sizes split_with_sizes_copy
+    tensor_split unbind unbind_copy unsafe_chunk unsafe_split unsafe_split_with_sizes vsplit""".split()
 )
 
 
@@ -330,7 +330,8 @@ ATTRIBUTES = {
     "shape": "Size", "dtype": "_dtype", "device": "_device", "layout": "layout", "data": "Tensor",
     "grad": "Tensor | None", "grad_fn": "Node | None", "_base": "Tensor | None",
     "T": "Tensor", "mT": "Tensor", "H": "Tensor", "mH": "Tensor", "real": "Tensor", "imag": "Tensor",
-    "__array_interface__": "dict[str, Any]", "__array_priority__": "_int", "ndim": "_int", "itemsize": "_int", "nbytes": "_int", "_version": "_int",
+    "__array_interface__": "dict[str, Any]", "__array_priority__": "_int",
+    "ndim": "_int", "itemsize": "_int", "nbytes": "_int", "_version": "_int",
 }  # fmt: skip
 
 
