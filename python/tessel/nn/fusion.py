@@ -1,5 +1,5 @@
-"""Neighbours that run as one: a product (Linear, Conv) and the activation module behind it, in one pass over the result,
-and a residual connection and the norm behind it.
+"""Neighbours that run as one: a product (Linear, Conv) and the activation module behind it, in one pass over the
+result; a residual connection and the norm behind it.
 
 The engine gives the two together the bits and the graph that they have apart, so nothing could tell but somebody who
 stands between them: a hook, a subclass, a forward put in the place of ours. Where anybody does, they are called apart.
