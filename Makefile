@@ -31,7 +31,7 @@ help:
 	@echo 'make test    the tests; more for pytest: make test TEST="-k softmax -x"'
 	@echo 'make check   sanitizers, 64-bit Arm, CUDA compile, every instruction set'
 	@echo 'make bench   speed beside PyTorch $(TORCH), into README.md and docs/; make bench BENCH="--quick --only conv"'
-	@echo 'make peer    the operations beside PyTorch $(TORCH), by its own operator database'
+	@echo 'make peer    operations, modules and optimizers beside PyTorch $(TORCH), by its own databases'
 	@echo 'make wheel   dist/tessel-*.whl'
 	@echo 'make cuda    installs tessel with its CUDA half into $(VENV) (needs nvcc)'
 	@echo 'make clean   removes what all of these made'
@@ -51,6 +51,8 @@ bench: $(PEER)/.ready
 	$(PEER)/bin/python -m benchmarks $(if $(BENCH),$(BENCH),--readme README.md --output docs)
 
 peer: $(PEER)/.ready
+	$(PEER)/bin/python -m tests.peer.optimdb
+	$(PEER)/bin/python -m tests.peer --modules
 	$(PEER)/bin/python -m tests.peer $(TEST)
 
 wheel: $(VENV)/.wheel
@@ -96,5 +98,5 @@ $(PEER)/.ready: $(VENV)/.wheel
 	       echo '  $(PEER)/bin/pip install torch==$(TORCH)      (from PyPI: larger, it brings CUDA along)' >&2; \
 	       echo 'and run this again; or run `python -m benchmarks --rival-python PATH` with one that has it.' >&2; exit 1; }
 	@$(PEER)/bin/python $(PIP_INSTALL) --force-reinstall --no-deps dist/tessel-*.whl
-	@$(PEER)/bin/python $(PIP_INSTALL) "$$(echo dist/tessel-*.whl)[test,bench]" expecttest
+	@$(PEER)/bin/python $(PIP_INSTALL) "$$(echo dist/tessel-*.whl)[test,bench]" expecttest array-api-strict
 	@touch $@

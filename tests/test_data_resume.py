@@ -144,8 +144,10 @@ def test_settings_that_cannot_be():
 def test_keyboard_interrupt_ends_processes_too(tmp_path):
     (tmp_path / "slow.py").write_text(
         textwrap.dedent("""
-        import time
+        import signal, time
         from tessel.utils.data import DataLoader, Dataset
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
 
         class Slow(Dataset):
             def __len__(self): return 1000

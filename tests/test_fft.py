@@ -103,7 +103,7 @@ def transforms():
 
 
 @pytest.mark.parametrize("norm", [None, "ortho"])
-@pytest.mark.parametrize("name, f", transforms())
+@pytest.mark.parametrize("name, f", list(transforms()))
 def test_gradients(name, f, norm):
     x = leaf(real(2, 4) if name in FROM_REALS else both(2, 4))
     assert torch.autograd.gradcheck(lambda x: f(x, norm=norm), (x,))
