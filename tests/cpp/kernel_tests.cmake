@@ -3,7 +3,10 @@
 add_library(kernel_test_base OBJECT ${csrc}/kernels/cpu/caches.cpp parallel_standin.cpp)
 target_link_libraries(kernel_test_base PRIVATE core_test_options)
 
-set(plain_kernel_flags $<IF:$<BOOL:${TESSEL_SANITIZE}>,-O1,-O3> -fno-math-errno -fno-trapping-math -fno-exceptions -Wno-uninitialized -Wno-maybe-uninitialized)
+set(plain_kernel_flags -O3 -fno-math-errno -fno-trapping-math -fno-exceptions -Wno-uninitialized -Wno-maybe-uninitialized)
+if(TESSEL_SANITIZE)
+  list(APPEND plain_kernel_flags -O1)  # as in the engine's own build: a third of the time to compile
+endif()
 
 # add_kernels(name target sources flags...): kernels of a target that the engine does not build, or not all of them
 function(add_kernels name target sources)
