@@ -18,7 +18,8 @@ void inner(const Params& params, int64_t n, void* y, const void* const* x, [[may
   const T *a = (const T*)x[0], *b = (const T*)x[arity > 1 ? 1 : 0], *c = (const T*)x[arity > 2 ? 2 : 0];
   auto* r = (typename decltype(apply(V(), V(), V()))::Lane*)y;
   if constexpr (arity > 1 && V::width > 1) {
-    const int64_t step[3] = {repeated & 1 ? 0 : V::width, repeated & 2 ? 0 : V::width, repeated & 4 ? 0 : V::width};
+    const int64_t step[3] = {repeated & 1 ? 0 : V::width, repeated & 2 ? 0 : V::width,
+                             arity < 3 || repeated & 4 ? 0 : V::width};  // c without a third operand is a, which may be one value
     for (; n >= V::width; n -= V::width) {
       apply(V::load(a), V::load(b), V::load(c)).store(r);
       a += step[0], b += step[1], c += step[2], r += V::width;
