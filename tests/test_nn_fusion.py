@@ -65,6 +65,9 @@ def test_gradients_are_those_of_two_ops(name, dtype):
 
 
 def test_layouts_and_special_values():
+    def values(y):  # which of two NaNs a product hands on, and so the sign, is the compiler's choice
+        return bits(torch.where(y.isnan(), float("nan"), y))
+
     x, w, b = operands(33, 24, 40, torch.float32)
     x[3, 4], x[7, 2] = float("nan"), float("inf")
     wide = torch.zeros(33, 48)
@@ -73,7 +76,7 @@ def test_layouts_and_special_values():
         for weight in (w, w.t().contiguous().t()):
             for name, module in ACTIVATIONS.items():
                 apart = module(nn.functional.linear(given, weight, b))
-                assert bits(torch._C._ops.linear(given, weight, b, name)) == bits(apart), name
+                assert values(torch._C._ops.linear(given, weight, b, name)) == values(apart), name
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
