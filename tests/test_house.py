@@ -128,9 +128,7 @@ def sanitized() -> bool:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_weak_symbol_outside_the_targets_namespace(target):
-    inside = re.compile(
-        rf"_Z(GV|GR|T[VIST])?Z*N[KVrRO]*6tessel{len(target)}{target}(?=\d|[A-Z]|[a-z][a-z])"
-    )  # digits begin a name, two small letters an operator
+    inside = re.compile(rf"_Z(GV|GR|T[VIST])?Z*N[KVrRO]*6tessel{len(target)}{target}(?=\d|[A-Z]|[a-z][a-z])")
     strangers = {}
     for path in objects(target):
         for line in output(tool("nm"), path).splitlines():
@@ -146,9 +144,7 @@ def test_no_weak_symbol_outside_the_targets_namespace(target):
 @pytest.mark.parametrize("target", TARGETS)
 def test_kernels_define_symbols_only_in_their_namespace(target):
     """A strong symbol of the same name in two targets would not link; one outside the namespace is a door left open."""
-    inside = re.compile(
-        rf"_Z(GV|GR|T[VIST])?L?Z*N[KVrRO]*6tessel{len(target)}{target}(?=\d|[A-Z]|[a-z][a-z])"
-    )  # digits begin a name, two small letters an operator
+    inside = re.compile(rf"_Z(GV|GR|T[VIST])?L?Z*N[KVrRO]*6tessel{len(target)}{target}(?=\d|[A-Z]|[a-z][a-z])")
     for path in objects(target):
         defined = [
             line.split()[-1]
